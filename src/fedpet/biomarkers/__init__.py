@@ -1,0 +1,1 @@
+"""Lesion masks and records to named numbers with unit and source."""

@@ -1,0 +1,1 @@
+"""The terminal; wiring happens here and nowhere else."""

@@ -1,0 +1,1 @@
+"""Scans and a clinical table to checked, cached samples."""

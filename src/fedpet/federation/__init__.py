@@ -1,0 +1,1 @@
+"""Rounds between sites; knows no patient."""

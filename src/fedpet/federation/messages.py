@@ -1,0 +1,97 @@
+"""What travels between coordinator and node: frozen requests and replies, and their bytes.
+
+Rules:
+1. A request names its experiment, plan fingerprint, step and attempt; a reply repeats them.
+2. A reply holds one summand (named arrays to be added to those of other sites), or reasons.
+3. Bytes are one JSON header and one safetensors block, each with a length limit.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from fedpet.errors import UpdateError
+from fedpet.parameters import Parameters, from_bytes, to_bytes
+
+HEADER_LIMIT_BYTES = 1 << 20
+Status = Literal["ok", "refused", "failed"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One piece of work that a node is asked for.
+
+    Args:
+        site: Who is asked.
+        experiment: Identifier of the execution.
+        plan: Fingerprint of the approved plan.
+        step: Path of the step in the experiment, such as `fold-1/network/round-003`.
+        kind: What to compute, a name in the node's fixed table.
+        body: Parameters of the work, JSON values only.
+        arrays: Arrays that the work needs, such as the global model.
+        attempt: How often this step was asked before, from 0.
+    """
+
+    site: str
+    experiment: str
+    plan: str
+    step: str
+    kind: str
+    body: Mapping[str, Any] = field(default_factory=dict)
+    arrays: Parameters = field(default_factory=dict)
+    attempt: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """A node's answer: a summand, or every reason why not.
+
+    Args:
+        arrays: The site's summand; empty unless `status` is `ok`.
+        reasons: In the reader's words, without identifiers or paths.
+        seconds: Time that the work took at the site.
+    """
+
+    site: str
+    experiment: str
+    step: str
+    attempt: int
+    status: Status
+    arrays: Parameters = field(default_factory=dict)
+    reasons: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+
+def encode(message: Request | Reply) -> bytes:
+    """Serialise a message: 8-byte little-endian header length, JSON header, safetensors."""
+    values = asdict(message)
+    arrays = values.pop("arrays")
+    values["type"] = type(message).__name__
+    header = json.dumps(values, sort_keys=True, allow_nan=False).encode()
+    return len(header).to_bytes(8, "little") + header + to_bytes(arrays)
+
+
+def decode(data: bytes) -> Request | Reply:
+    """Read what `encode` wrote.
+
+    Raises:
+        UpdateError: If the bytes are not a well-formed message within its limits.
+    """
+    length = int.from_bytes(data[:8], "little")
+    if len(data) < 8 or length > HEADER_LIMIT_BYTES or len(data) < 8 + length:
+        raise UpdateError("A message is truncated or its header exceeds the limit.")
+    try:
+        values = json.loads(data[8 : 8 + length])
+        kind = values.pop("type")
+        arrays = from_bytes(data[8 + length :])
+        if kind == "Request":
+            return Request(**values, arrays=arrays)
+        if kind == "Reply":
+            values["reasons"] = tuple(values["reasons"])
+            return Reply(**values, arrays=arrays)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise UpdateError("A message is not well-formed; it was refused.") from error
+    raise UpdateError("A message is neither a request nor a reply; it was refused.")

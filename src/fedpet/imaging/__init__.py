@@ -1,0 +1,1 @@
+"""DICOM folder to SUV volume and CT on a known grid."""

@@ -1,0 +1,1 @@
+"""The hospital's side; gate.py is the only door."""

@@ -1,0 +1,88 @@
+"""Named arrays, and their bytes: what models, sums and messages are made of.
+
+Rules: names are sorted, bytes are canonical (the same arrays give the same bytes and digest on
+every machine), nothing is ever unpickled, and a size limit stands before every parse.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedpet.errors import UpdateError
+
+Array: TypeAlias = NDArray[Any]
+Parameters: TypeAlias = Mapping[str, Array]
+
+SIZE_LIMIT_BYTES = 8 * 2**30
+
+
+def to_bytes(arrays: Parameters) -> bytes:
+    """Serialise named arrays as safetensors with sorted names, little-endian, contiguous.
+
+    Examples:
+        >>> from_bytes(to_bytes({"b": np.float32([1, 2])}))["b"].tolist()
+        [1.0, 2.0]
+    """
+    from safetensors.numpy import save
+
+    plain = {name: np.ascontiguousarray(arrays[name]) for name in sorted(arrays)}
+    data: bytes = save(plain)
+    return data
+
+
+def from_bytes(data: bytes, *, limit_bytes: int = SIZE_LIMIT_BYTES) -> dict[str, Array]:
+    """Read arrays written by `to_bytes`.
+
+    Raises:
+        UpdateError: If the data are larger than `limit_bytes` or not well-formed safetensors.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    if len(data) > limit_bytes:
+        raise UpdateError(f"Arrays of {len(data)} bytes exceed the limit of {limit_bytes} bytes.")
+    try:
+        arrays: dict[str, Array] = load(data)
+    except (SafetensorError, ValueError, KeyError) as error:
+        raise UpdateError("Arrays are not well-formed safetensors; they were refused.") from error
+    return arrays
+
+
+def digest(arrays: Parameters) -> str:
+    """Return the SHA-256 of the canonical bytes, in hexadecimal."""
+    return hashlib.sha256(to_bytes(arrays)).hexdigest()
+
+
+def require_same_shapes(expected: Parameters, found: Parameters, *, where: str) -> None:
+    """Refuse arrays whose names or shapes differ from what was expected.
+
+    Raises:
+        UpdateError: Naming the first difference; `where` says whose arrays they are.
+    """
+    if missing := sorted(expected.keys() - found.keys()):
+        raise UpdateError(f"{where}: array '{missing[0]}' is missing.")
+    if unknown := sorted(found.keys() - expected.keys()):
+        raise UpdateError(f"{where}: array '{unknown[0]}' was not expected.")
+    for name in expected:
+        if expected[name].shape != found[name].shape:
+            raise UpdateError(
+                f"{where}: array '{name}' has shape {found[name].shape}, "
+                f"expected {expected[name].shape}."
+            )
+
+
+def require_finite(arrays: Parameters, *, where: str) -> None:
+    """Refuse arrays that hold NaN or infinity.
+
+    Raises:
+        UpdateError: Naming the array and how many of its values are not finite.
+    """
+    for name, array in arrays.items():
+        if np.issubdtype(array.dtype, np.floating) and not np.isfinite(array).all():
+            bad = int((~np.isfinite(array)).sum())
+            raise UpdateError(f"{where}: array '{name}' holds {bad} values that are not finite.")

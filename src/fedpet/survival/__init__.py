@@ -1,0 +1,1 @@
+"""Outcome mathematics without I/O: pairs of local sums and server results."""

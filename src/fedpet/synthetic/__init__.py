@@ -1,0 +1,1 @@
+"""Phantom hospitals that write real DICOM, with known truth."""

@@ -1,0 +1,1 @@
+"""One site, one round: everything a node computes on its own subjects."""
