@@ -86,3 +86,18 @@ def require_finite(arrays: Parameters, *, where: str) -> None:
         if np.issubdtype(array.dtype, np.floating) and not np.isfinite(array).all():
             bad = int((~np.isfinite(array)).sum())
             raise UpdateError(f"{where}: array '{name}' holds {bad} values that are not finite.")
+
+
+def weight_of(name: str) -> str:
+    """Name the weight that a model parameter is averaged with.
+
+    Every head is averaged over the subjects whose endpoint is known, everything else over all
+    subjects that were trained on; the weights travel in the same sum as the parameters.
+
+    Examples:
+        >>> weight_of("heads.pfs.bias"), weight_of("encoder.stem.weight")
+        ('weight.pfs', 'weight.shared')
+    """
+    if name.startswith("heads."):
+        return f"weight.{name.split('.')[1]}"
+    return "weight.shared"

@@ -1,0 +1,71 @@
+"""What an experiment tells whoever watches it. The terminal and the pages draw these."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class StepStarted:
+    """Sites were asked for something."""
+
+    step: str
+    label: str
+    sites: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SiteState:
+    """One site answered: `ok`, `refused` or `failed`, with its reasons."""
+
+    site: str
+    state: str
+    step: str
+    seconds: float = 0.0
+    reasons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SiteEnrolled:
+    """A site takes part, with this many subjects and events."""
+
+    site: str
+    subjects: int
+    events: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class StepClosed:
+    """A step's sum is in the journal; `replayed` if it was there before."""
+
+    step: str
+    label: str
+    seconds: float
+    replayed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RoundClosed:
+    """A round of network training ended with a new global model."""
+
+    label: str
+    fold: int | None
+    folds: int
+    round: int
+    rounds: int
+    sites: int
+    loss: float
+    seconds: float
+    replayed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The experiment ended; `results` is the document that the report is made of."""
+
+    results: Mapping[str, Any]
+
+
+Record = StepStarted | SiteState | SiteEnrolled | StepClosed | RoundClosed | Finished
