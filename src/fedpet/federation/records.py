@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from fedpet.parameters import Parameters
+
 
 @dataclass(frozen=True, slots=True)
 class StepStarted:
@@ -58,14 +60,19 @@ class RoundClosed:
     sites: int
     loss: float
     seconds: float
-    replayed: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """The experiment ended; `results` is the document that the report is made of."""
+    """The experiment ended.
+
+    Args:
+        results: The document that the report is made of.
+        models: Arrays of the models that are kept, fitted on everybody, by name.
+    """
 
     results: Mapping[str, Any]
+    models: Mapping[str, Parameters]
 
 
 Record = StepStarted | SiteState | SiteEnrolled | StepClosed | RoundClosed | Finished

@@ -1,0 +1,338 @@
+"""Two arms in every run: the exact Cox model, and the network. Both see sums only."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedpet.errors import UpdateError
+from fedpet.federation.asking import Execution, Question, answered, ask, by_site
+from fedpet.federation.journal import Closed
+from fedpet.federation.preparation import Fold
+from fedpet.federation.records import Record, RoundClosed
+from fedpet.federation.strategies import strategy_of
+from fedpet.parameters import Array
+from fedpet.plan import Plan
+from fedpet.survival import cox
+from fedpet.survival.baseline import piecewise_hazard
+from fedpet.survival.preprocessing import Preprocessing
+
+RISK_BINS = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fitted:
+    """A model as it travels to where it is judged.
+
+    Args:
+        kind: `cox` or `network`.
+        columns: Covariates that it reads, before preprocessing.
+        endpoints: What it predicts.
+        arrays: `prep.*`, and `cox.*` or `model.*`.
+        cdf: Distribution function of its risks over the training subjects, by endpoint; maps a
+            risk to the share of training subjects below it.
+    """
+
+    kind: str
+    columns: tuple[str, ...]
+    endpoints: tuple[str, ...]
+    arrays: Mapping[str, Array]
+    cdf: Mapping[str, Array] = field(default_factory=dict)
+
+    def prep(self) -> Preprocessing:
+        """Return the scaling and imputation that the model carries."""
+        arrays = {
+            name.removeprefix("prep."): array
+            for name, array in self.arrays.items()
+            if name.startswith("prep.")
+        }
+        return Preprocessing.from_arrays(arrays, columns=self.columns)
+
+    def with_cdf(self, cdf: Mapping[str, Array]) -> Fitted:
+        """Return the model with a distribution of risks."""
+        return replace(self, cdf=cdf)
+
+    def question(self, endpoint: str) -> tuple[dict[str, Any], dict[str, Array]]:
+        """Return body and arrays of a question about this model."""
+        body = {"model": self.kind, "columns": list(self.columns), "endpoint": endpoint}
+        arrays = dict(self.arrays)
+        if endpoint in self.cdf:
+            arrays["risk.cdf"] = self.cdf[endpoint]
+        return body, arrays
+
+
+class _DropoutError(Exception):
+    """A site dropped out in the middle of a Newton fit."""
+
+    def __init__(self, sites: tuple[str, ...]) -> None:
+        self.sites = sites
+
+
+def fit_cox(
+    run: Execution, fold: Fold, prep: Preprocessing, *, arm: str, endpoint: str, site: str | None
+) -> Generator[Record, None, tuple[Fitted, cox.CoxFit]]:
+    """Fit the site-stratified ridge Cox model by Newton steps on sums, then its baseline.
+
+    A site that drops out between two steps is left out and the fit begins again without it.
+
+    Args:
+        run: The execution.
+        fold: Who fits.
+        prep: Scaling and imputation of the covariates.
+        arm: Name of the arm, for the steps' names.
+        endpoint: The survival endpoint.
+        site: A single pooled site to fit on instead, or None.
+    """
+    sites = fold.train_sites if site is None else (site,)
+    select = fold.training(members=None if site is None else fold.train_sites)
+    arrays = _prefixed("prep.", prep.to_arrays())
+    body = {
+        "endpoint": endpoint,
+        "columns": list(prep.columns),
+        "ties": run.plan.cox.ties,
+        "select": select,
+    }
+    sites_min = 1 if site is not None else None
+    records: list[Record] = []
+    while True:
+        path = f"{fold.path}/{arm}/{endpoint}/{len(sites)}-sites"
+        steps = 0
+
+        def evaluate(
+            beta: NDArray[np.float64], *, path: str = path, sites: tuple[str, ...] = sites
+        ) -> cox.CoxSums:
+            nonlocal steps
+            steps += 1
+            question = Question(
+                step=f"{path}/newton-{steps:02d}",
+                label=f"Cox model for {endpoint}, {fold.label}",
+                kind="cox",
+                sites=sites,
+                body=body,
+                arrays={**arrays, "beta": beta},
+                sites_min=sites_min,
+            )
+            closed = _drain(ask(run, question), records)
+            if answered(closed) != sites:
+                raise _DropoutError(answered(closed))
+            return cox.from_arrays(closed.arrays)
+
+        try:
+            fit = cox.fit(evaluate, covariates=prep.names, ridge=run.plan.cox.ridge)
+            break
+        except _DropoutError as changed:
+            sites = changed.sites
+        finally:
+            yield from records
+            records.clear()
+    model = {**arrays, "cox.beta": fit.params}
+    summed = yield from ask(
+        run,
+        Question(
+            step=f"{path}/baseline",
+            label=f"Baseline hazard for {endpoint}, {fold.label}",
+            kind="exposure",
+            sites=sites,
+            body={"model": "cox", **body},
+            arrays=model,
+            sites_min=sites_min,
+        ),
+    )
+    hazard = piecewise_hazard(summed.arrays)
+    fitted = Fitted(
+        kind="cox",
+        columns=prep.columns,
+        endpoints=(endpoint,),
+        arrays={**model, "cox.hazard": np.asarray(hazard)},
+    )
+    return fitted, fit
+
+
+def initial_network(
+    run: Execution, fold: Fold, prep: Preprocessing
+) -> Generator[Record, None, dict[str, Array]]:
+    """Return the initial weights: every site makes the same ones from the plan's seed."""
+    closed = yield from ask(
+        run,
+        Question(
+            step=f"{fold.path}/network/initial",
+            label=f"Initial network, {fold.label}",
+            kind="initialise",
+            sites=fold.train_sites,
+            body={"columns": list(prep.columns), "select": fold.training()},
+            arrays=_prefixed("prep.", prep.to_arrays()),
+        ),
+    )
+    weight = closed.arrays["weight.shared"].sum()
+    return {
+        name: (array / weight).astype(np.float32)
+        for name, array in closed.arrays.items()
+        if not name.startswith("weight.")
+    }
+
+
+def train_federated(
+    run: Execution, fold: Fold, prep: Preprocessing, initial: Mapping[str, Array]
+) -> Generator[Record, None, tuple[Fitted, list[float]]]:
+    """Train the network for the plan's rounds; each round is one sum over sites.
+
+    Returns:
+        The model after the last round, and the training loss of each round.
+    """
+    plan = run.plan
+    strategy = strategy_of(plan.strategy)
+    arrays = _prefixed("prep.", prep.to_arrays())
+    model = dict(initial)
+    losses: list[float] = []
+    folds = plan.evaluation.folds
+    for number in range(1, plan.training.rounds + 1):
+        closed = yield from ask(
+            run,
+            Question(
+                step=f"{fold.path}/network/round-{number:03d}",
+                label=f"Network, {fold.label}, round {number}",
+                kind="train",
+                sites=fold.train_sites,
+                body={
+                    "round": number,
+                    "rounds": plan.training.rounds,
+                    "columns": list(prep.columns),
+                    "select": fold.training(),
+                },
+                arrays={**arrays, **_prefixed("model.", model)},
+            ),
+        )
+        model = strategy.next_model(model, closed.arrays)
+        losses.append(_loss(closed.arrays))
+        yield RoundClosed(
+            label=f"Network, {fold.label}",
+            fold=fold.index,
+            folds=folds,
+            round=number,
+            rounds=plan.training.rounds,
+            sites=len(answered(closed)),
+            loss=losses[-1],
+            seconds=closed.seconds,
+        )
+    return _network(plan, prep, model), losses
+
+
+def train_alone(
+    run: Execution, fold: Fold, prep: Preprocessing, initial: Mapping[str, Array]
+) -> Generator[Record, None, dict[str, Fitted]]:
+    """Train the same network at single sites, without federation, for comparison.
+
+    Every training site trains alone if the plan compares with `local`; the pooled site trains on
+    everybody if the plan compares with `pooled` and pooling is allowed. A model trained at one
+    site is a named release, which that site's policy allows or refuses.
+
+    Returns:
+        The models by site; a site that refused is not among them.
+    """
+    plan = run.plan
+    sites: tuple[str, ...] = ()
+    if "local" in plan.evaluation.baselines:
+        sites = fold.train_sites
+    if "pooled" in plan.evaluation.baselines and run.pooled is not None:
+        sites = (run.pooled, *sites)
+    if not sites:
+        return {}
+    body = {
+        "round": 1,
+        "rounds": plan.training.rounds,
+        "repeat": plan.training.rounds,
+        "columns": list(prep.columns),
+        "select": fold.training(),
+    }
+    pooled = {"select": fold.training(members=fold.train_sites)}
+    closed = yield from ask(
+        run,
+        Question(
+            step=f"{fold.path}/network/alone",
+            label=f"Pooled and local-only networks, {fold.label}",
+            kind="train",
+            sites=sites,
+            body=body,
+            body_by_site={} if run.pooled is None else {run.pooled: pooled},
+            arrays={**_prefixed("prep.", prep.to_arrays()), **_prefixed("model.", initial)},
+            release="local-model",
+            sites_min=0,
+        ),
+    )
+    strategy = strategy_of(plan.strategy)
+    return {
+        site: _network(plan, prep, strategy.next_model(initial, summand))
+        for site, summand in by_site(closed).items()
+    }
+
+
+def with_risks(
+    run: Execution, fold: Fold, fitted: Fitted, *, arm: str, site: str | None = None
+) -> Generator[Record, None, Fitted]:
+    """Add the distribution of a model's risks over its training subjects, per endpoint.
+
+    Returns:
+        The model with `cdf`, [RISK_BINS + 1] values from 0 to 1 for each survival endpoint it
+        predicts.
+    """
+    sites = fold.train_sites if site is None else (site,)
+    members = fold.train_sites if site is not None else None
+    cdf = dict(fitted.cdf)
+    for endpoint in run.plan.endpoints.survival:
+        if endpoint not in fitted.endpoints:
+            continue
+        body, arrays = fitted.question(endpoint)
+        closed = yield from ask(
+            run,
+            Question(
+                step=f"{fold.path}/{arm}/{endpoint}/risks",
+                label=f"Distribution of risks, {fold.label}",
+                kind="risks",
+                sites=sites,
+                body={**body, "bins": RISK_BINS, "select": fold.training(members=members)},
+                arrays=arrays,
+                sites_min=None if site is None else 1,
+            ),
+        )
+        histogram = closed.arrays["histogram"]
+        if not histogram.sum() > 0:
+            raise UpdateError(f"No training subject has a risk for {endpoint}, {fold.label}.")
+        cdf[endpoint] = np.concatenate([[0.0], np.cumsum(histogram) / histogram.sum()])
+    return replace(fitted, cdf=cdf)
+
+
+def _network(plan: Plan, prep: Preprocessing, model: Mapping[str, Array]) -> Fitted:
+    return Fitted(
+        kind="network",
+        columns=prep.columns,
+        endpoints=(*plan.endpoints.survival, *plan.endpoints.binary),
+        arrays={**_prefixed("prep.", prep.to_arrays()), **_prefixed("model.", model)},
+    )
+
+
+def _prefixed(prefix: str, arrays: Mapping[str, Array]) -> dict[str, Array]:
+    return {f"{prefix}{name}": array for name, array in arrays.items()}
+
+
+def _loss(summed: Mapping[str, Array]) -> float:
+    """Return the sum over heads of the mean loss per subject with a known endpoint."""
+    mean = 0.0
+    for name, array in summed.items():
+        if name.startswith("loss."):
+            weight = summed[f"weight.{name.removeprefix('loss.')}"].sum()
+            mean += float(array.sum() / weight) if weight > 0 else 0.0
+    return mean
+
+
+def _drain(step: Generator[Record, None, Closed], records: list[Record]) -> Closed:
+    """Run a step to its end where nothing can be yielded; keep what it tells."""
+    while True:
+        try:
+            records.append(next(step))
+        except StopIteration as stop:
+            closed: Closed = stop.value
+            return closed

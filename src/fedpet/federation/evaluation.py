@@ -1,0 +1,183 @@
+"""Judge every model on subjects that it was not fitted to; sums over sites again."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedpet.federation.arms import Fitted
+from fedpet.federation.asking import Execution, Question, ask, by_site
+from fedpet.federation.preparation import Fold
+from fedpet.federation.records import Record
+from fedpet.parameters import Array, Parameters
+from fedpet.survival.preprocessing import MONTH_DAYS
+
+RISK_BINS = 42  # a multiple of three, so that risk thirds end on an edge
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grid:
+    """Where times and risks are binned for evaluation.
+
+    Args:
+        horizons_days: Times at which AUC, Brier score and calibration are given.
+        time_edges_days: Half months up to the last horizon, then quarters for two more years.
+        risk_edges: Equal shares of the training subjects' risks.
+    """
+
+    horizons_days: NDArray[np.float64]
+    time_edges_days: NDArray[np.float64]
+    risk_edges: NDArray[np.float64]
+
+
+def grid_of(horizons_months: Sequence[float]) -> Grid:
+    """Return the grid for a plan's horizons.
+
+    Examples:
+        >>> len(grid_of([6, 12, 24]).time_edges_days)
+        57
+    """
+    last = max(horizons_months)
+    halves = np.arange(0, last + 0.25, 0.5)
+    quarters = np.arange(last + 3, last + 24.1, 3)
+    edges = np.unique(np.concatenate([halves, quarters, np.asarray(horizons_months, float)]))
+    return Grid(
+        horizons_days=np.asarray(horizons_months, float) * MONTH_DAYS,
+        time_edges_days=edges * MONTH_DAYS,
+        risk_edges=np.linspace(0.0, 1.0, RISK_BINS + 1),
+    )
+
+
+Layer = Mapping[str, tuple[Fitted, Mapping[str, Any]]]
+"""Which model each site judges in one exchange, and on which of its subjects."""
+
+
+def layers_of(folds: Sequence[Fold], models: Sequence[Fitted]) -> tuple[Layer, ...]:
+    """Lay out the exchanges that judge one model per fold.
+
+    With held-out hospitals one exchange serves all folds, because every hospital is held out
+    once, so that each sum runs over all hospitals; with held-out subjects each fold is its own.
+    """
+    layers: list[dict[str, tuple[Fitted, Mapping[str, Any]]]] = []
+    for fold, model in zip(folds, models, strict=True):
+        entries = {site: (model, fold.testing()) for site in fold.test_sites}
+        for layer in layers:
+            if not layer.keys() & entries.keys():
+                layer.update(entries)
+                break
+        else:
+            layers.append(entries)
+    return tuple(layers)
+
+
+def local_layers(
+    folds: Sequence[Fold], locals_: Sequence[Mapping[str, Fitted]]
+) -> tuple[Layer, ...]:
+    """Lay out the exchanges that judge models trained at one hospital alone.
+
+    With held-out hospitals every local model of a fold is judged at every hospital that the fold
+    holds out; with held-out subjects each hospital judges its own model on its own subjects.
+    """
+    if folds and folds[0].test_part == "test":
+        return tuple(
+            {site: (own[site], fold.testing()) for site in fold.test_sites if site in own}
+            for fold, own in zip(folds, locals_, strict=True)
+        )
+    turns = min((len(own) for own in locals_), default=0)
+    return tuple(
+        {
+            site: (own[sorted(own)[turn]], fold.testing())
+            for fold, own in zip(folds, locals_, strict=True)
+            for site in fold.test_sites
+        }
+        for turn in range(turns)
+    )
+
+
+def judge(
+    run: Execution, *, arm: str, label: str, endpoint: str, layers: Sequence[Layer]
+) -> Generator[Record, None, dict[str, Array]]:
+    """Sum what every site measures of the models it is given.
+
+    Returns:
+        The arrays of `fedpet.survival.scores.performance_sums`, or of `binary_sums` for a binary
+        endpoint, summed over sites and layers.
+    """
+    summed: dict[str, Array] = {}
+    for number, layer in enumerate(layers):
+        closed = yield from ask(
+            run,
+            _question(
+                run,
+                step=f"evaluate/{arm}/{endpoint}/{number}",
+                label=f"Evaluating {label}, {endpoint}",
+                endpoint=endpoint,
+                layer=layer,
+                release=None,
+            ),
+        )
+        for name, array in closed.arrays.items():
+            summed[name] = summed[name] + array if name in summed else array
+    return summed
+
+
+def judge_each(
+    run: Execution, *, arm: str, label: str, endpoint: str, layers: Sequence[Layer]
+) -> Generator[Record, None, dict[str, Parameters | str]]:
+    """Ask every hospital for its own result: a named release that its policy allows or refuses.
+
+    Returns:
+        By site: the arrays summed over layers, or the reason why there are none.
+    """
+    found: dict[str, Parameters | str] = {}
+    for number, layer in enumerate(layers):
+        closed = yield from ask(
+            run,
+            _question(
+                run,
+                step=f"evaluate-each/{arm}/{endpoint}/{number}",
+                label=f"Hospitals' own results of {label}, {endpoint}",
+                endpoint=endpoint,
+                layer=layer,
+                release="site-results",
+            ),
+        )
+        found |= {site: state for site, state in closed.sites.items() if state != "ok"}
+        for site, arrays in by_site(closed).items():
+            before = found.get(site)
+            if isinstance(before, str) or before is None:
+                found[site] = arrays
+            else:
+                found[site] = {name: before[name] + array for name, array in arrays.items()}
+    return found
+
+
+def _question(
+    run: Execution, *, step: str, label: str, endpoint: str, layer: Layer, release: str | None
+) -> Question:
+    grid = grid_of(run.plan.endpoints.horizons_months)
+    bodies: dict[str, dict[str, Any]] = {}
+    arrays: dict[str, dict[str, Array]] = {}
+    for site, (model, select) in layer.items():
+        body, arrays[site] = model.question(endpoint)
+        bodies[site] = {**body, "select": dict(select)}
+    return Question(
+        step=step,
+        label=label,
+        kind="evaluate",
+        sites=tuple(sorted(layer)),
+        body={"bootstrap": run.plan.evaluation.bootstrap, "seed": run.plan.seed},
+        body_by_site=bodies,
+        arrays={
+            "grid.horizons_days": grid.horizons_days,
+            "grid.time_edges_days": grid.time_edges_days,
+            "grid.risk_edges": grid.risk_edges,
+        },
+        arrays_by_site=arrays,
+        release=release,
+        sites_min=0 if release else None,
+    )
