@@ -1,0 +1,216 @@
+"""Wire a whole federation into this process: every hospital's node, the engine, the experiment.
+
+What a person does at each hospital in a real federation, one person does here for all of them:
+the plan is proposed to every node and approved in the name of whoever started the run.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from fedpet import plan as plans
+from fedpet.cohort.samples import Cohort, open_cohort, pool
+from fedpet.engines.in_process import InProcessEngine
+from fedpet.errors import NotFoundError, StoreError
+from fedpet.federation import experiment
+from fedpet.federation.asking import Execution
+from fedpet.federation.journal import Journal
+from fedpet.federation.records import Finished, Record
+from fedpet.federation.results import Context
+from fedpet.node.gate import Node
+from fedpet.node.policy import Policy, write_policy
+from fedpet.parameters import Parameters, to_bytes
+from fedpet.plan import Plan
+
+POOLED = "pooled"
+PERSON = "whoever started this run"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFiles:
+    """Where a run keeps what it needs to be resumed and reported.
+
+    Args:
+        folder: The run's folder.
+    """
+
+    folder: Path
+
+    @property
+    def plan(self) -> Path:
+        """The plan, as it was approved."""
+        return self.folder / "plan.toml"
+
+    @property
+    def settings(self) -> Path:
+        """Which hospitals, and what was known beforehand."""
+        return self.folder / "run.json"
+
+    @property
+    def results(self) -> Path:
+        """Every number of the report."""
+        return self.folder / "results.json"
+
+
+def start(
+    plan: Plan, *, sites: Path, folder: Path, ceiling: Mapping[str, Any] | None = None
+) -> RunFiles:
+    """Lay out a new run's folder.
+
+    Args:
+        plan: The plan.
+        sites: Folder with one subfolder per hospital, each with a built cohort.
+        folder: The run's folder; must not hold another run.
+        ceiling: Best reachable C-index by endpoint, known for phantoms only.
+
+    Raises:
+        StoreError: If the folder already holds a run of another plan.
+    """
+    files = RunFiles(folder=folder)
+    if files.plan.exists() and plans.fingerprint(plans.load(files.plan)) != plans.fingerprint(plan):
+        raise StoreError(
+            "The folder already holds a run of another plan.",
+            do="Choose another folder with --out, or resume that run with `fedpet resume`.",
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    files.plan.write_text(plans.dumps(plan), encoding="utf-8")
+    settings = {"sites": str(sites.resolve()), "ceiling": dict(ceiling or {})}
+    files.settings.write_text(json.dumps(settings, indent=1), encoding="utf-8")
+    return files
+
+
+def run_in_process(files: RunFiles, *, workers: int | None = None) -> Iterator[Record]:
+    """Run, or resume, the experiment of a run's folder with all hospitals in this process.
+
+    Yields:
+        The experiment's records; after `Finished`, results and models are on disk.
+
+    Raises:
+        NotFoundError: If the folder holds no run, or no hospital has a built cohort.
+    """
+    if not files.plan.exists() or not files.settings.exists():
+        raise NotFoundError(
+            "This folder holds no run.", do="Start one with `fedpet run PLAN --sites FOLDER`."
+        )
+    plan = plans.load(files.plan)
+    settings = json.loads(files.settings.read_text(encoding="utf-8"))
+    hospitals = _hospitals(Path(settings["sites"]), plan)
+    cohorts = {site: open_cohort(folder / "cohort") for site, folder in hospitals.items()}
+    phantom = all(cohort.phantom for cohort in cohorts.values())
+    with ExitStack() as stack:
+        journal = stack.enter_context(Journal(files.folder))
+        nodes = {
+            site: _node(site, folder / "node", cohorts[site], phantom=phantom)
+            for site, folder in hospitals.items()
+        }
+        if phantom and "pooled" in plan.evaluation.baselines:
+            everyone = pool(cohorts, name=plan.cohort)
+            nodes[POOLED] = _node(POOLED, files.folder / "pooled", everyone, phantom=True)
+        for node in nodes.values():
+            stack.callback(node.close)
+            _approve(node, plan)
+        fingerprint = plans.fingerprint(plan)
+        execution = Execution(
+            plan=plan,
+            fingerprint=fingerprint,
+            experiment=journal.remember("experiment", f"{plan.name}-{fingerprint[:8]}"),
+            engine=InProcessEngine(
+                {site: node.handle_bytes for site, node in nodes.items()},
+                workers=workers or _one_thread_per_site(),
+            ),
+            journal=journal,
+            pooled=POOLED if POOLED in nodes else None,
+        )
+        context = Context(
+            started=journal.remember("started", datetime.now(UTC).isoformat(timespec="seconds")),
+            phantom=phantom,
+            ceiling=settings["ceiling"],
+            findings=_findings(hospitals),
+        )
+        for record in experiment.run(execution, context):
+            if isinstance(record, Finished):
+                _keep(files, record)
+            yield record
+
+
+def _hospitals(folder: Path, plan: Plan) -> dict[str, Path]:
+    found = {
+        path.parent.parent.name: path.parent.parent for path in folder.glob("*/cohort/cohort.json")
+    }
+    wanted = {name: found[name] for name in plan.sites.names if name in found} or found
+    if not wanted:
+        raise NotFoundError(
+            "No hospital with a built cohort was found.",
+            why="A hospital is a subfolder of --sites that holds cohort/cohort.json.",
+            do="Build each one: `fedpet cohort build HOSPITAL`.",
+        )
+    return dict(sorted(wanted.items()))
+
+
+def _node(site: str, folder: Path, cohort: Cohort, *, phantom: bool) -> Node:
+    folder.mkdir(parents=True, exist_ok=True)
+    policy = folder / "policy.toml"
+    if phantom and not policy.exists():
+        write_policy(Policy(releases=("counts", "site-results", "local-model")), policy)
+    return Node(site=site, folder=folder, cohorts={cohort.name: cohort})
+
+
+def _approve(node: Node, plan: Plan) -> None:
+    _, objections = node.propose(plans.dumps(plan))
+    if not objections:
+        node.decide(plans.fingerprint(plan), "approved", person=PERSON)
+
+
+def _one_thread_per_site() -> int:
+    """Give every site one thread of the tensor library; return how many sites work at once."""
+    import torch
+
+    torch.set_num_threads(1)
+    return os.cpu_count() or 1
+
+
+def _findings(hospitals: Mapping[str, Path]) -> tuple[dict[str, Any], ...]:
+    """Count the quality findings of each hospital; no subject is named."""
+    counted = []
+    for site, folder in hospitals.items():
+        path = folder / "cohort" / "findings.json"
+        if not path.exists():
+            continue
+        for finding in json.loads(path.read_text(encoding="utf-8")):
+            counted.append(
+                {
+                    "site": site,
+                    "code": finding["code"],
+                    "severity": finding["severity"],
+                    "title": finding["title"],
+                    "subjects": len(finding["subjects"]),
+                    "fix": finding["fix"],
+                }
+            )
+    return tuple(counted)
+
+
+def _keep(files: RunFiles, finished: Finished) -> None:
+    text = json.dumps(finished.results, indent=1, sort_keys=True, allow_nan=False)
+    _replace(files.results, text.encode())
+    for name, arrays in finished.models.items():
+        _write_model(files.folder / "models" / f"{name}.safetensors", arrays)
+
+
+def _write_model(path: Path, arrays: Parameters) -> None:
+    path.parent.mkdir(exist_ok=True)
+    _replace(path, to_bytes(arrays))
+
+
+def _replace(path: Path, data: bytes) -> None:
+    temporary = path.with_suffix(path.suffix + ".part")
+    temporary.write_bytes(data)
+    temporary.replace(path)

@@ -1,0 +1,160 @@
+"""Scaling and imputation of covariates, fitted on sums over the training sites."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedpet.errors import DataError
+
+Floats = NDArray[np.float64]
+MONTH_DAYS = 30.4375
+MISSING_MIN = 5
+
+
+def moment_sums(
+    table: Floats, *, log: NDArray[np.bool_], center: Floats | None = None
+) -> dict[str, Floats]:
+    """Sum a site's covariates, or their squares about a center; missing values do not count.
+
+    Two passes are exact where sums of raw squares would cancel.
+
+    Args:
+        table: [n, p], NaN for missing.
+        log: [p], columns taken as log(1 + x) first.
+        center: [p], the mean over all sites; None in the first pass.
+
+    Returns:
+        `count` and `sum`, or `count` and `sum_squares`, each [p].
+
+    Raises:
+        DataError: If a value to be taken as log(1 + x) is negative.
+
+    Examples:
+        >>> sums = moment_sums(np.array([[1.0], [3.0], [np.nan]]), log=np.array([False]))
+        >>> sums["count"].tolist(), sums["sum"].tolist()
+        ([2.0], [4.0])
+    """
+    values = _logged(table, log)
+    known = ~np.isnan(values)
+    count = known.sum(axis=0).astype(np.float64)
+    if center is None:
+        return {"count": count, "sum": np.where(known, values, 0.0).sum(axis=0)}
+    squares = np.where(known, values - center, 0.0) ** 2
+    return {"count": count, "sum_squares": squares.sum(axis=0)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preprocessing:
+    """How raw covariates become a design matrix, the same at every site.
+
+    Args:
+        columns: Names of the p raw columns.
+        log: [p], columns taken as log(1 + x) first.
+        mean: [p], after the logarithm, over all training subjects.
+        sd: [p], population standard deviation about `mean`.
+        indicator: [p], columns that get a missingness indicator.
+    """
+
+    columns: tuple[str, ...]
+    log: NDArray[np.bool_]
+    mean: Floats
+    sd: Floats
+    indicator: NDArray[np.bool_]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the design's columns: the raw ones, then the missingness indicators."""
+        missing = tuple(
+            f"{name} missing"
+            for name, wanted in zip(self.columns, self.indicator, strict=True)
+            if wanted
+        )
+        return (*self.columns, *missing)
+
+    def transform(self, table: Floats) -> Floats:
+        """Return the design matrix, [n, len(names)], without missing values.
+
+        A missing value becomes the mean, that is 0; where missingness is frequent enough to be
+        told apart, its indicator carries the difference, so that no information is made up.
+        """
+        standard = (_logged(table, self.log) - self.mean) / self.sd
+        missing = np.isnan(standard)
+        filled = np.where(missing, 0.0, standard)
+        return np.concatenate([filled, missing[:, self.indicator].astype(np.float64)], axis=1)
+
+    def to_arrays(self) -> dict[str, Floats]:
+        """Return the numbers as named float64 arrays."""
+        return {
+            "log": self.log.astype(np.float64),
+            "mean": self.mean,
+            "sd": self.sd,
+            "indicator": self.indicator.astype(np.float64),
+        }
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, Floats], *, columns: Sequence[str]) -> Preprocessing:
+        """Read what `to_arrays` wrote.
+
+        Raises:
+            DataError: If an array is missing or has another length than the columns.
+        """
+        for name in ("log", "mean", "sd", "indicator"):
+            if name not in arrays or arrays[name].shape != (len(columns),):
+                raise DataError(f"The scaling's '{name}' does not fit {len(columns)} columns.")
+        return cls(
+            columns=tuple(columns),
+            log=arrays["log"] > 0,
+            mean=arrays["mean"],
+            sd=arrays["sd"],
+            indicator=arrays["indicator"] > 0,
+        )
+
+
+def fit_preprocessing(
+    first: Mapping[str, Floats],
+    second: Mapping[str, Floats],
+    *,
+    columns: Sequence[str],
+    log: Sequence[str],
+    subjects: int,
+) -> Preprocessing:
+    """Fit scaling and imputation from the two passes' sums.
+
+    A column gets a missingness indicator when at least five subjects lack it and five have it.
+
+    Raises:
+        DataError: If a column has no value at all or is constant over all sites.
+    """
+    count, summed = first["count"], first["sum"]
+    if empty := [name for name, n in zip(columns, count, strict=True) if n < 2]:
+        raise DataError(
+            f"Column '{empty[0]}' has no values at the training sites.",
+            do="Remove it from the plan's inputs, or complete the tables.",
+        )
+    mean = summed / count
+    sd = np.sqrt(second["sum_squares"] / second["count"])
+    if flat := [n for n, s, m in zip(columns, sd, mean, strict=True) if s <= 1e-12 * (1 + abs(m))]:
+        raise DataError(
+            f"Column '{flat[0]}' has the same value for every training subject.",
+            do="Remove it from the plan's inputs.",
+        )
+    missing = subjects - count
+    return Preprocessing(
+        columns=tuple(columns),
+        log=np.array([name in log for name in columns]),
+        mean=mean,
+        sd=sd,
+        indicator=(missing >= MISSING_MIN) & (count >= MISSING_MIN),
+    )
+
+
+def _logged(table: Floats, log: NDArray[np.bool_]) -> Floats:
+    values = np.array(table, np.float64)
+    if (values[:, log] < 0).any():
+        raise DataError("A covariate to be taken as log(1 + x) holds negative values.")
+    values[:, log] = np.log1p(values[:, log])
+    return values
