@@ -7,7 +7,22 @@ Sections, in the order a hospital reads them: what for (`title`, `intended_use`)
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from typing import Annotated, Literal, TypeAlias
+
+from annotated_types import Ge, Gt, Le, Len
+
+Name: TypeAlias = Annotated[str, Len(1, 80)]
+Count: TypeAlias = Annotated[int, Ge(1), Le(100_000)]
+Positive: TypeAlias = Annotated[float, Gt(0), Le(1e6)]
+NotNegative: TypeAlias = Annotated[float, Ge(0), Le(1e6)]
+Months: TypeAlias = Annotated[float, Ge(0), Le(600)]
+
+# Strict at the door: no unknown key, no silent conversion, no infinity.
+DOOR = {"extra": "forbid", "strict": True, "allow_inf_nan": False}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,10 +36,12 @@ class Endpoints:
         horizons_months: Times at which AUC, Brier score and calibration are given.
     """
 
-    primary: str = "pfs"
-    survival: tuple[str, ...] = ("pfs", "os")
-    binary: tuple[str, ...] = ("response",)
-    horizons_months: tuple[float, ...] = (6.0, 12.0, 24.0)
+    __pydantic_config__ = DOOR
+
+    primary: Name = "pfs"
+    survival: Annotated[tuple[Name, ...], Len(1, 10)] = ("pfs", "os")
+    binary: Annotated[tuple[Name, ...], Len(0, 10)] = ("response",)
+    horizons_months: Annotated[tuple[Months, ...], Len(1, 12)] = (6.0, 12.0, 24.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,9 +54,11 @@ class Inputs:
         log: Columns taken as log(1 + x) before standardisation.
     """
 
-    clinical: tuple[str, ...]
-    biomarkers: tuple[str, ...]
-    log: tuple[str, ...] = ()
+    __pydantic_config__ = DOOR
+
+    clinical: Annotated[tuple[Name, ...], Len(1, 500)]
+    biomarkers: Annotated[tuple[Name, ...], Len(0, 500)]
+    log: Annotated[tuple[Name, ...], Len(0, 1000)] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,9 +71,11 @@ class Sites:
         subjects_min: Subjects that a site needs to contribute.
     """
 
-    names: tuple[str, ...] = ()
-    sites_min: int = 3
-    subjects_min: int = 10
+    __pydantic_config__ = DOOR
+
+    names: Annotated[tuple[Name, ...], Len(0, 1000)] = ()
+    sites_min: Count = 3
+    subjects_min: Count = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,11 +90,15 @@ class Model:
         intervals_months: Edges of the discrete-time hazard, from 0, increasing.
     """
 
-    name: str = "mip-fusion"
-    width: int = 12
-    image_features: int = 16
-    hidden: int = 32
-    intervals_months: tuple[float, ...] = (0, 3, 6, 9, 12, 15, 18, 21, 24)
+    __pydantic_config__ = DOOR
+
+    name: Name = "mip-fusion"
+    width: Annotated[int, Ge(4), Le(256)] = 12
+    image_features: Annotated[int, Ge(1), Le(1024)] = 16
+    hidden: Annotated[int, Ge(1), Le(4096)] = 32
+    intervals_months: Annotated[tuple[Months, ...], Len(2, 200)] = (
+        0.0, 3.0, 6.0, 9.0, 12.0, 15.0, 18.0, 21.0, 24.0,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,11 +114,13 @@ class Training:
         augment: Whether images are flipped, shifted, scaled and noised.
     """
 
-    rounds: int = 20
-    local_epochs: int = 1
-    batch_size: int = 16
-    learning_rate: float = 2e-3
-    weight_decay: float = 1e-3
+    __pydantic_config__ = DOOR
+
+    rounds: Count = 20
+    local_epochs: Annotated[int, Ge(1), Le(1000)] = 1
+    batch_size: Count = 16
+    learning_rate: Positive = 2e-3
+    weight_decay: NotNegative = 1e-3
     augment: bool = True
 
 
@@ -101,8 +128,10 @@ class Training:
 class Strategy:
     """How sums become the next model: `fedavg`, with the step along the mean."""
 
-    name: str = "fedavg"
-    server_rate: float = 1.0
+    __pydantic_config__ = DOOR
+
+    name: Literal["fedavg"] = "fedavg"
+    server_rate: Positive = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,8 +143,10 @@ class Cox:
         ties: `efron` or `breslow`.
     """
 
-    ridge: float = 5.0
-    ties: str = "efron"
+    __pydantic_config__ = DOOR
+
+    ridge: NotNegative = 5.0
+    ties: Literal["efron", "breslow"] = "efron"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,7 +157,9 @@ class Privacy:
         update_norm_max: A site's update is scaled down to this L2 norm.
     """
 
-    update_norm_max: float = 10.0
+    __pydantic_config__ = DOOR
+
+    update_norm_max: Positive = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,10 +176,17 @@ class Evaluation:
         site_results: Whether each hospital's own C-index is asked for (its policy may refuse).
     """
 
-    scheme: str = "held-out-sites"
-    folds: int = 3
-    baselines: tuple[str, ...] = ("pooled", "local", "clinical-cox", "tmtv")
-    bootstrap: int = 100
+    __pydantic_config__ = DOOR
+
+    scheme: Literal["held-out-sites", "held-out-subjects"] = "held-out-sites"
+    folds: Annotated[int, Ge(2), Le(1000)] = 3
+    baselines: tuple[Literal["pooled", "local", "clinical-cox", "tmtv"], ...] = (
+        "pooled",
+        "local",
+        "clinical-cox",
+        "tmtv",
+    )
+    bootstrap: Annotated[int, Ge(0), Le(2000)] = 100
     site_results: bool = True
 
 
@@ -162,12 +202,14 @@ class Plan:
         cohort: Name of the cohort at each site.
     """
 
-    name: str
-    title: str
-    cohort: str
+    __pydantic_config__ = DOOR
+
+    name: Annotated[str, Len(1, 60)]
+    title: Annotated[str, Len(1, 300)]
+    cohort: Name
     inputs: Inputs
-    intended_use: str = "research"
-    seed: int = 2026
+    intended_use: Literal["research"] = "research"
+    seed: Annotated[int, Ge(0), Le(2**63 - 1)] = 2026
     sites: Sites = Sites()
     endpoints: Endpoints = Endpoints()
     model: Model = Model()
@@ -176,3 +218,67 @@ class Plan:
     cox: Cox = Cox()
     privacy: Privacy = Privacy()
     evaluation: Evaluation = Evaluation()
+
+
+def canonical_bytes(plan: Plan) -> bytes:
+    """Return the plan's one byte form: JSON, sorted keys, every default written out.
+
+    Comments, order and white space of the file do not matter; every value does.
+    """
+    return json.dumps(asdict(plan), sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+
+
+def fingerprint(plan: Plan) -> str:
+    """Return the SHA-256 of the canonical bytes, in hexadecimal: what a hospital approves."""
+    return hashlib.sha256(canonical_bytes(plan)).hexdigest()
+
+
+def contradictions(plan: Plan) -> tuple[tuple[str, str], ...]:
+    """List what cannot be true together: the key it is about, and what is wrong.
+
+    Examples:
+        >>> plan = Plan(name="p", title="t", cohort="c",
+        ...             inputs=Inputs(clinical=("age_years",), biomarkers=(), log=("nlr",)))
+        >>> contradictions(plan)[0][0]
+        'inputs.log'
+    """
+    found = []
+    ends, inputs = plan.endpoints, plan.inputs
+    if ends.primary not in ends.survival:
+        found.append(("endpoints.primary", f"'{ends.primary}' is not among endpoints.survival."))
+    for name in sorted(set(ends.survival) & set(ends.binary)):
+        found.append(("endpoints.binary", f"'{name}' is also among endpoints.survival."))
+    edges = plan.model.intervals_months
+    if edges[0] != 0 or any(later <= earlier for earlier, later in pairwise(edges)):
+        found.append(("model.intervals_months", "The edges must start at 0 and increase."))
+    for horizon in ends.horizons_months:
+        if horizon not in edges[1:]:
+            found.append(
+                (
+                    "endpoints.horizons_months",
+                    f"{horizon:g} is not the end of an interval in model.intervals_months.",
+                )
+            )
+    for name in inputs.log:
+        if name not in (*inputs.clinical, *inputs.biomarkers):
+            found.append(("inputs.log", f"'{name}' is not among the inputs."))
+    for key, names in (
+        ("inputs.clinical", inputs.clinical),
+        ("inputs.biomarkers", inputs.biomarkers),
+    ):
+        for name in sorted({name for name in names if names.count(name) > 1}):
+            found.append((key, f"'{name}' is listed twice."))
+    if "tmtv" in plan.evaluation.baselines and "tmtv_ml" not in inputs.biomarkers:
+        found.append(("evaluation.baselines", "'tmtv' needs tmtv_ml among inputs.biomarkers."))
+    if plan.model.width % 4:
+        found.append(("model.width", f"{plan.model.width} is not a multiple of 4."))
+    if plan.sites.names and len(plan.sites.names) < plan.sites.sites_min:
+        found.append(
+            (
+                "sites.names",
+                f"{len(plan.sites.names)} sites, but sites_min is {plan.sites.sites_min}.",
+            )
+        )
+    if "pooled" in plan.sites.names:
+        found.append(("sites.names", "'pooled' is the reserved name of the pooled comparison."))
+    return tuple(found)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from fedpet import plan as plans
+from fedpet import planfile
 from fedpet.cohort.samples import Cohort, open_cohort, pool
 from fedpet.engines.in_process import InProcessEngine
 from fedpet.errors import NotFoundError, StoreError
@@ -75,13 +75,15 @@ def start(
         StoreError: If the folder already holds a run of another plan.
     """
     files = RunFiles(folder=folder)
-    if files.plan.exists() and plans.fingerprint(plans.load(files.plan)) != plans.fingerprint(plan):
+    if files.plan.exists() and plans.fingerprint(planfile.load(files.plan)) != plans.fingerprint(
+        plan
+    ):
         raise StoreError(
             "The folder already holds a run of another plan.",
             do="Choose another folder with --out, or resume that run with `fedpet resume`.",
         )
     folder.mkdir(parents=True, exist_ok=True)
-    files.plan.write_text(plans.dumps(plan), encoding="utf-8")
+    files.plan.write_text(planfile.dumps(plan), encoding="utf-8")
     settings = {"sites": str(sites.resolve()), "ceiling": dict(ceiling or {})}
     files.settings.write_text(json.dumps(settings, indent=1), encoding="utf-8")
     return files
@@ -100,7 +102,7 @@ def run_in_process(files: RunFiles, *, workers: int | None = None) -> Iterator[R
         raise NotFoundError(
             "This folder holds no run.", do="Start one with `fedpet run PLAN --sites FOLDER`."
         )
-    plan = plans.load(files.plan)
+    plan = planfile.load(files.plan)
     settings = json.loads(files.settings.read_text(encoding="utf-8"))
     hospitals = _hospitals(Path(settings["sites"]), plan)
     cohorts = {site: open_cohort(folder / "cohort") for site, folder in hospitals.items()}
@@ -164,7 +166,7 @@ def _node(site: str, folder: Path, cohort: Cohort, *, phantom: bool) -> Node:
 
 
 def _approve(node: Node, plan: Plan) -> None:
-    _, objections = node.propose(plans.dumps(plan))
+    _, objections = node.propose(planfile.dumps(plan))
     if not objections:
         node.decide(plans.fingerprint(plan), "approved", person=PERSON)
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+
+from fedpet.errors import DataError, StoreError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,3 +54,53 @@ class Cohort:
     outcomes: Mapping[str, Outcome]
     binary: Mapping[str, NDArray[np.float64]]
     mips: NDArray[np.float16]
+
+
+def open_cohort(folder: Path) -> Cohort:
+    raise StoreError("")
+
+
+def pool(cohorts: Mapping[str, Cohort], *, name: str) -> Cohort:
+    """Lay the cohorts of several sites side by side, for the comparison with pooled training.
+
+    Args:
+        cohorts: By site; the site becomes each subject's stratum.
+        name: Name of the pooled cohort.
+
+    Raises:
+        DataError: If a cohort is not simulated, or cohorts differ in columns or image size.
+    """
+    real = sorted(site for site, cohort in cohorts.items() if not cohort.phantom)
+    if real:
+        raise DataError(
+            f"The cohort of '{real[0]}' holds real subjects; only phantoms may be pooled.",
+            do="Remove 'pooled' from evaluation.baselines.",
+        )
+    sites = sorted(cohorts)
+    first = cohorts[sites[0]]
+    for site in sites:
+        other = cohorts[site]
+        if other.columns != first.columns or other.mips.shape[1:] != first.mips.shape[1:]:
+            raise DataError(f"The cohort of '{site}' has other columns or image sizes.")
+    fingerprints = "\n".join(f"{site} {cohorts[site].fingerprint}" for site in sites)
+    return Cohort(
+        name=name,
+        fingerprint=hashlib.sha256(fingerprints.encode()).hexdigest(),
+        phantom=True,
+        subjects=tuple(s for site in sites for s in cohorts[site].subjects),
+        strata=tuple(site for site in sites for _ in cohorts[site].subjects),
+        columns=first.columns,
+        table=np.concatenate([cohorts[site].table for site in sites]),
+        outcomes={
+            endpoint: Outcome(
+                time_days=np.concatenate([cohorts[s].outcomes[endpoint].time_days for s in sites]),
+                event=np.concatenate([cohorts[s].outcomes[endpoint].event for s in sites]),
+            )
+            for endpoint in first.outcomes
+        },
+        binary={
+            endpoint: np.concatenate([cohorts[site].binary[endpoint] for site in sites])
+            for endpoint in first.binary
+        },
+        mips=np.concatenate([cohorts[site].mips for site in sites]),
+    )

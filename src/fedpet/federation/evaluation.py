@@ -64,7 +64,9 @@ def layers_of(folds: Sequence[Fold], models: Sequence[Fitted]) -> tuple[Layer, .
     """
     layers: list[dict[str, tuple[Fitted, Mapping[str, Any]]]] = []
     for fold, model in zip(folds, models, strict=True):
-        entries = {site: (model, fold.testing()) for site in fold.test_sites}
+        entries: dict[str, tuple[Fitted, Mapping[str, Any]]] = {
+            site: (model, fold.testing()) for site in fold.test_sites
+        }
         for layer in layers:
             if not layer.keys() & entries.keys():
                 layer.update(entries)

@@ -33,7 +33,7 @@ from fedpet.federation.preparation import (
     moments_of,
 )
 from fedpet.federation.records import Finished, Record
-from fedpet.federation.results import Context, Judged, results_of
+from fedpet.federation.results import Context, Evidence, Judged, results_of
 from fedpet.parameters import Parameters
 from fedpet.plan import Plan
 from fedpet.survival.cox import CoxFit
@@ -61,7 +61,6 @@ class FittedFold:
         local: Networks trained at one site alone, by site.
         losses: Training loss by round of the federated network.
         fits: The Cox fits behind `cox`, with standard errors.
-        names: Names of the design columns of the Cox arm with biomarkers.
     """
 
     fold: Fold
@@ -70,7 +69,6 @@ class FittedFold:
     local: dict[str, Fitted] = field(default_factory=dict)
     losses: list[float] = field(default_factory=list)
     fits: dict[str, CoxFit] = field(default_factory=dict)
-    names: tuple[str, ...] = ()
 
 
 def run(execution: Execution, context: Context) -> Iterator[Record]:
@@ -90,10 +88,16 @@ def run(execution: Execution, context: Context) -> Iterator[Record]:
     final = yield from _fit(execution, everybody(enrolled))
     pooled = yield from _pooled_cox(execution, final)
     judged = yield from _judge(execution, fitted)
-    results = results_of(
-        execution, context, enrolled=enrolled, fitted=fitted, final=final, pooled=pooled,
+    evidence = Evidence(
+        enrolled=enrolled,
+        folds=[done.fold for done in fitted],
+        losses={done.fold.index: done.losses for done in (*fitted, final)},
+        fits=final.fits,
+        pooled=pooled,
         judged=judged,
-    )  # fmt: skip
+        labels=LABELS,
+    )
+    results = results_of(execution, context, evidence)
     yield Finished(results, models_of(final))
 
 
@@ -138,7 +142,6 @@ def _fit_cox_arms(
             done.cox[arm][endpoint] = model
             if arm == COX:
                 done.fits[endpoint] = fit
-                done.names = prep.names
 
 
 def _fit_networks(

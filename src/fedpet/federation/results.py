@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict, dataclass, field
+from typing import Any, TypeAlias
 
 import numpy as np
 
-from fedpet import __version__
-from fedpet import plan as plans
+from fedpet import __version__, planfile
 from fedpet.federation.asking import Execution
-from fedpet.federation.evaluation import grid_of
-from fedpet.federation.preparation import Enrolled
+from fedpet.federation.evaluation import Grid, grid_of
+from fedpet.federation.journal import Closed
+from fedpet.federation.preparation import Enrolled, Fold
 from fedpet.parameters import Parameters
-from fedpet.survival import scores
+from fedpet.plan import Plan
+from fedpet.survival import kaplan_meier, scores
 from fedpet.survival.cox import CoxFit
+from fedpet.survival.preprocessing import MONTH_DAYS
 
-if TYPE_CHECKING:
-    from fedpet.federation.experiment import FittedFold
-
+History: TypeAlias = Sequence[tuple[str, Closed]]
+AT_RISK_MIN = 10
 SCHEMA = "fedpet-results/1"
 COX_TOLERANCE = 1e-8
 
@@ -56,53 +58,359 @@ class Judged:
     models: int
 
 
-def results_of(
-    run: Execution,
-    context: Context,
-    *,
-    enrolled: Enrolled,
-    fitted: Sequence[FittedFold],
-    final: FittedFold,
-    pooled: Mapping[str, CoxFit],
-    judged: Mapping[str, Mapping[str, Judged]],
-    labels: Mapping[str, str],
-) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """Everything that the walk gathered for the results.
+
+    Args:
+        enrolled: The sites.
+        folds: The folds as they were fitted.
+        losses: Training loss of the federated network by fold and round; None is the fold of all.
+        fits: Cox fits on everybody, by endpoint.
+        pooled: The same fitted on the pooled site.
+        judged: What was measured, by endpoint and arm.
+        labels: Arms in the order of display, with their names.
+    """
+
+    enrolled: Enrolled
+    folds: Sequence[Fold]
+    losses: Mapping[int | None, Sequence[float]]
+    fits: Mapping[str, CoxFit]
+    pooled: Mapping[str, CoxFit]
+    judged: Mapping[str, Mapping[str, Judged]]
+    labels: Mapping[str, str]
+
+
+def results_of(run: Execution, context: Context, evidence: Evidence) -> dict[str, Any]:
     """Assemble the document: a pure function of the journal, so that a resumed run equals it.
 
     Returns:
-        JSON values only; `None` where a number could not be computed.
+        JSON values only; None where a number could not be computed.
     """
     plan = run.plan
+    judged = evidence.judged
     grid = grid_of(plan.endpoints.horizons_months)
     measured = {
-        endpoint: {arm: _measure(plan, grid_=grid, judged=found) for arm, found in arms.items()}
-        for endpoint, arms in judged.items()
-        if endpoint in plan.endpoints.survival
+        endpoint: {
+            arm: scores.performance(
+                found.summed,
+                horizons_days=grid.horizons_days,
+                time_edges_days=grid.time_edges_days,
+            )
+            for arm, found in judged[endpoint].items()
+        }
+        for endpoint in plan.endpoints.survival
     }
     used = {arm for arms in judged.values() for arm in arms}
+    history = run.journal.history()
     return {
         "schema": SCHEMA,
         "plan": _plan(run),
         "experiment": {
             "id": run.experiment,
             "started": context.started,
-            "seconds": sum(step.seconds for _, step in run.journal.history()),
+            "seconds": sum(step.seconds for _, step in history),
             "fedpet": __version__,
             "phantom": context.phantom,
-            "timings": _timings(run),
+            "timings": _timings(history),
         },
-        "sites": _sites(enrolled, fitted, context),
+        "sites": _sites(evidence),
         "arms": [
-            {"id": arm, "label": label, **_nature(arm)}
-            for arm, label in labels.items()
+            {"id": arm, "label": label, **NATURE[arm]}
+            for arm, label in evidence.labels.items()
             if arm in used
         ],
         "performance": {
-            endpoint: {arm: _performance(plan, found) for arm, found in arms.items()}
+            endpoint: {
+                arm: _performance(plan, found, models=judged[endpoint][arm].models)
+                for arm, found in arms.items()
+            }
             for endpoint, arms in measured.items()
         },
         "binary": {
             endpoint: {arm: _binary(found) for arm, found in judged[endpoint].items()}
             for endpoint in plan.endpoints.binary
         },
+        "kaplan_meier": {
+            endpoint: {
+                arm: _kaplan_meier(plan, found.summed)
+                for arm, found in arms.items()
+                if found.models == 1
+            }
+            for endpoint, arms in judged.items()
+            if endpoint in plan.endpoints.survival
+        },
+        "site_performance": {
+            endpoint: {
+                arm: _by_site(found, grid_=grid) for arm, found in arms.items() if found.each
+            }
+            for endpoint, arms in judged.items()
+            if endpoint in plan.endpoints.survival
+        },
+        "curves": {
+            "network-federated": [
+                {"fold": fold, "rounds": list(range(1, len(losses) + 1)), "loss": list(losses)}
+                for fold, losses in evidence.losses.items()
+            ]
+        },
+        "differences": {endpoint: _differences(arms) for endpoint, arms in measured.items()},
+        "hazard_ratios": {
+            endpoint: _hazard_ratios(plan, fit) for endpoint, fit in evidence.fits.items()
+        },
+        "ceiling": {name: dict(values) for name, values in context.ceiling.items()},
+        "checks": _checks(evidence),
+        "findings": [dict(finding) for finding in context.findings],
+        "participation": _participation(run, history),
+        "left": _left(history),
     }
+
+
+NATURE = {
+    "network-federated": {"inputs": "PET projections + clinical", "training": "federated"},
+    "network-pooled": {"inputs": "PET projections + clinical", "training": "pooled"},
+    "network-local": {"inputs": "PET projections + clinical", "training": "local"},
+    "cox-federated": {"inputs": "clinical + biomarkers", "training": "federated"},
+    "cox-clinical": {"inputs": "clinical", "training": "federated"},
+    "tmtv": {"inputs": "TMTV", "training": "federated"},
+}
+LEFT = {
+    "count": "counts of subjects and events",
+    "moments": "sums for means and spreads of covariates",
+    "cox": "Cox log-likelihood, gradient and information",
+    "exposure": "events and time at risk by interval",
+    "initialise": "initial weights (from the seed, not from data)",
+    "train": "model updates",
+    "risks": "histograms of predicted risk",
+    "evaluate": "sums of prediction errors and pairs",
+}
+
+
+def _plan(run: Execution) -> dict[str, Any]:
+    plan = run.plan
+    return {
+        "name": plan.name,
+        "title": plan.title,
+        "fingerprint": run.fingerprint,
+        "text": planfile.dumps(plan),
+        "primary": plan.endpoints.primary,
+        "horizons_months": list(plan.endpoints.horizons_months),
+        "scheme": plan.evaluation.scheme,
+        "folds": plan.evaluation.folds,
+        "rounds": plan.training.rounds,
+        "bootstrap": plan.evaluation.bootstrap,
+        "seed": plan.seed,
+    }
+
+
+def _timings(history: History) -> list[dict[str, Any]]:
+    seconds: dict[str, float] = {}
+    for step, closed in history:
+        name = {
+            "cox": "Cox models",
+            "exposure": "Cox models",
+            "train": "Networks, pooled and local-only" if "alone" in step else "Network, federated",
+            "evaluate": "Evaluation",
+        }.get(closed.kind, "Counting and scaling")
+        seconds[name] = seconds.get(name, 0.0) + closed.seconds
+    return [{"name": name, "seconds": value} for name, value in seconds.items()]
+
+
+def _sites(evidence: Evidence) -> list[dict[str, Any]]:
+    enrolled = evidence.enrolled
+    held_out = {site: fold.index for fold in evidence.folds for site in fold.test_sites}
+    by_hospital = any(fold.test_part == "all" for fold in evidence.folds)
+    taking_part = [
+        {
+            "name": site,
+            "subjects": enrolled.subjects[site],
+            "events": dict(enrolled.events[site]),
+            "fold": held_out.get(site) if by_hospital else None,
+            "reason": "",
+        }
+        for site in enrolled.sites
+    ]
+    refused: list[dict[str, Any]] = [
+        {"name": site, "subjects": 0, "events": {}, "fold": None, "reason": reason}
+        for site, reason in sorted(enrolled.refusals.items())
+    ]
+    return taking_part + refused
+
+
+def _estimate(measured: scores.Measured) -> dict[str, float | None] | None:
+    estimate = measured.estimate()
+    if estimate is None:
+        return None
+    return {"value": estimate.value, "low": estimate.low, "high": estimate.high}
+
+
+def _performance(plan: Plan, found: scores.Performance, *, models: int) -> dict[str, Any]:
+    horizons = [f"{horizon:g}" for horizon in plan.endpoints.horizons_months]
+
+    def at(values: Sequence[scores.Measured]) -> dict[str, Any]:
+        return {name: _estimate(value) for name, value in zip(horizons, values, strict=True)}
+
+    return {
+        "subjects": found.subjects // models,
+        "events": found.events // models,
+        "c_within": _estimate(found.c_within),
+        "c_global": _estimate(found.c_global),
+        "auc": at(found.auc),
+        "brier": at(found.brier),
+        "brier_reference": dict(zip(horizons, found.brier_reference, strict=True)),
+        "calibration": {
+            name: {
+                "observed_expected": _estimate(found.observed_expected[index]),
+                "slope": _estimate(found.slope[index]),
+                "bins": [asdict(one) for one in found.bins[index]],
+            }
+            for index, name in enumerate(horizons)
+        },
+    }
+
+
+def _binary(found: Judged) -> dict[str, Any]:
+    measured = scores.binary_performance(found.summed)
+    return {
+        "subjects": measured.subjects,
+        "positives": measured.positives,
+        "auc": _estimate(measured.auc),
+        "brier": _estimate(measured.brier),
+    }
+
+
+def _kaplan_meier(plan: Plan, summed: Parameters) -> dict[str, Any]:
+    """Return curves by third of predicted risk, cut where fewer than ten remain at risk."""
+    joint = np.asarray(summed["joint"], np.float64)[0]
+    third = joint.shape[2] // 3
+    counts = np.stack([joint[:, :, g * third : (g + 1) * third].sum(axis=2) for g in range(3)])
+    edges = grid_of(plan.endpoints.horizons_months).time_edges_days / MONTH_DAYS
+    times = np.round(edges, 2)
+    groups, at_risk = [], []
+    last = max(plan.endpoints.horizons_months)
+    ticks = [float(tick) for tick in np.arange(0, last + 1, 6 if last > 12 else 3)]
+    for label, table in zip(("low", "middle", "high"), counts, strict=True):
+        curve = kaplan_meier.curve(table)
+        shown = curve.at_risk[: len(times)] >= AT_RISK_MIN
+        stop = int(np.argmin(shown)) if not shown.all() else len(times)
+        groups.append(
+            {
+                "label": label,
+                "months": times[:stop].tolist(),
+                "survival": curve.survival[:stop].tolist(),
+                "low": curve.low[:stop].tolist(),
+                "high": curve.high[:stop].tolist(),
+            }
+        )
+        at_risk.append([int(curve.at_risk[int(np.argmin(np.abs(times - tick)))]) for tick in ticks])
+    _, p_value = kaplan_meier.log_rank(counts)
+    return {
+        "groups": groups,
+        "at_risk": {"months": ticks, "groups": at_risk},
+        "logrank_p": p_value if np.isfinite(p_value) else None,
+    }
+
+
+def _by_site(found: Judged, *, grid_: Grid) -> list[dict[str, Any]]:
+    listed = []
+    for site, arrays in sorted(found.each.items()):
+        if isinstance(arrays, str):
+            listed.append(
+                {"site": site, "subjects": 0, "events": 0, "c_within": None, "reason": arrays}
+            )
+            continue
+        own = scores.performance(
+            arrays, horizons_days=grid_.horizons_days, time_edges_days=grid_.time_edges_days
+        )
+        estimate = _estimate(own.c_within)
+        listed.append(
+            {
+                "site": site,
+                "subjects": own.subjects,
+                "events": own.events,
+                "c_within": estimate,
+                "reason": "" if estimate else "no pair of subjects can be compared",
+            }
+        )
+    return listed
+
+
+def _differences(arms: Mapping[str, scores.Performance]) -> list[dict[str, Any]]:
+    """Compare the two federated arms with everything else, in pairs of bootstrap replicates."""
+    found = []
+    for first in ("network-federated", "cox-federated"):
+        for second in arms:
+            if first not in arms or second in (first, "network-federated"):
+                continue
+            difference = _estimate(arms[first].c_within.minus(arms[second].c_within))
+            if difference is not None:
+                found.append({"a": first, "b": second, "metric": "c_within", **difference})
+    return found
+
+
+def _hazard_ratios(plan: Plan, fit: CoxFit) -> list[dict[str, Any]]:
+    """Return hazard ratios per standard deviation, with Wald intervals and p-values."""
+    listed = []
+    for name, beta, error in zip(fit.covariates, fit.params, fit.standard_errors, strict=True):
+        listed.append(
+            {
+                "name": name,
+                "log": name in plan.inputs.log,
+                "hazard_ratio": math.exp(beta),
+                "low": math.exp(beta - 1.959963984540054 * error),
+                "high": math.exp(beta + 1.959963984540054 * error),
+                "p": math.erfc(abs(beta / error) / math.sqrt(2)),
+            }
+        )
+    return listed
+
+
+def _checks(evidence: Evidence) -> list[dict[str, Any]]:
+    checks = []
+    for endpoint, fit in evidence.pooled.items():
+        gap = float(np.abs(fit.params - evidence.fits[endpoint].params).max())
+        checks.append(
+            {
+                "name": f"Federated Cox equals pooled stratified Cox, {endpoint}: "
+                "largest difference of a coefficient",
+                "value": gap,
+                "limit": COX_TOLERANCE,
+                "passed": gap <= COX_TOLERANCE,
+            }
+        )
+    return checks
+
+
+def _participation(run: Execution, history: History) -> dict[str, Any]:
+    """Return how each site answered each round of the network that is kept."""
+    rounds = [closed.sites for step, closed in history if step.startswith("all/network/round-")]
+    sites = sorted({site for states in rounds for site in states})
+    return {
+        "sites": sites,
+        "rounds": list(range(1, len(rounds) + 1)),
+        "state": {
+            site: [
+                "ok" if states.get(site) == "ok" else "absent" if site not in states else "missed"
+                for states in rounds
+            ]
+            for site in sites
+            if site != run.pooled
+        },
+    }
+
+
+def _left(history: History) -> list[dict[str, Any]]:
+    """Return what left the hospitals, by kind: messages, bytes."""
+    counted: dict[str, list[int]] = {}
+    for step, closed in history:
+        what = LEFT.get(closed.kind, closed.kind)
+        if "alone" in step:
+            what = "models trained at one hospital (comparison on phantoms)"
+        if step.startswith("evaluate-each"):
+            what = "a hospital's own results (named release)"
+        entry = counted.setdefault(what, [0, 0])
+        entry[0] += sum(state == "ok" for state in closed.sites.values())
+        entry[1] += closed.bytes_in
+    return [
+        {"what": what, "messages": messages, "bytes": size}
+        for what, (messages, size) in counted.items()
+    ]

@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from fedpet import plan as plans
+from fedpet import planfile
 from fedpet.cohort.samples import Cohort, open_cohort
 from fedpet.errors import FedpetError, NotFoundError, PlanError, RefusalError, UpdateError
 from fedpet.federation.messages import Reply, Request, Status, decode, encode
@@ -66,7 +67,7 @@ class Node:
         Raises:
             PlanError: If the text is no valid plan.
         """
-        plan = plans.loads(text, name="the proposed plan")
+        plan = planfile.loads(text, name="the proposed plan")
         fingerprint = plans.fingerprint(plan)
         self._store.add_plan(fingerprint=fingerprint, name=plan.name, text=text)
         self._store.audit(what="proposed", plan=fingerprint, name=plan.name)
@@ -89,7 +90,7 @@ class Node:
         if text is None:
             raise NotFoundError(f"No plan {fingerprint[:12]} was proposed to site '{self.site}'.")
         if decision == "approved":
-            objections = self.policy.objections(plans.loads(text, name="the proposed plan"))
+            objections = self.policy.objections(planfile.loads(text, name="the proposed plan"))
             if objections:
                 raise RefusalError(
                     f"Site '{self.site}' may not approve plan {fingerprint[:12]}.",
@@ -133,7 +134,7 @@ class Node:
             status, reasons = "refused", (error.title, *([error.why] if error.why else []))
         except FedpetError as error:
             status, reasons = "failed", (error.title,)
-        except Exception:  # noqa: BLE001 - the one broad handler: no detail may leave, all is logged here
+        except Exception:  # the one broad handler: all is logged here, no detail leaves
             log.exception("work_failed step=%s kind=%s", request.step, request.kind)
             status, reasons = "failed", ("The work failed; details are in the site's own log.",)
         self._store.audit(
@@ -187,7 +188,7 @@ class Node:
             )
             raise RefusalError(f"Plan {request.plan[:12]} {state} at this hospital.")
         if request.plan not in self._plans:
-            plan = plans.loads(text, name="the approved plan")
+            plan = planfile.loads(text, name="the approved plan")
             if plans.fingerprint(plan) != request.plan:
                 raise PlanError("The plan's text was changed after it was proposed.")
             self._plans[request.plan] = plan

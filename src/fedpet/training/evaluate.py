@@ -1,0 +1,152 @@
+"""Predict at the site, and sum how good the predictions were."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from fedpet.cohort.samples import Cohort
+from fedpet.errors import UpdateError
+from fedpet.parameters import Array, Parameters
+from fedpet.plan import Plan
+from fedpet.survival import scores
+from fedpet.survival.baseline import survival_at
+from fedpet.survival.likelihoods import survival_from_logits
+from fedpet.training.batches import samples_of
+from fedpet.training.loop import load_model, network_of
+from fedpet.training.selection import select
+from fedpet.training.statistics import design, edges_days, known_outcome, stratum_codes
+
+Floats = NDArray[np.float64]
+Body = Mapping[str, Any]
+BATCH = 64
+
+
+def evaluate(cohort: Cohort, plan: Plan, body: Body, arrays: Parameters) -> dict[str, Array]:
+    """Sum how a model does on the selected subjects, for one endpoint.
+
+    Args:
+        cohort: The site's cohort.
+        plan: Names the endpoints.
+        body: `model`, `endpoint`, `columns`, `select`, `bootstrap`, `seed`.
+        arrays: The model; `grid.*` for survival endpoints; `risk.cdf` to spread risks evenly.
+
+    Returns:
+        `scores.performance_sums`, or `scores.binary_sums` for a binary endpoint.
+    """
+    if body["endpoint"] in plan.endpoints.binary:
+        return _evaluate_binary(cohort, plan, body, arrays)
+    rows, time, event = known_outcome(cohort, plan, body)
+    horizons = arrays["grid.horizons_days"]
+    ends = edges_days(plan)[1:]
+    predicted = predict_survival(cohort, plan, body, arrays, rows)
+    risk = mean_risk(predicted)
+    at_horizons = np.stack([_at(predicted, ends, horizon) for horizon in horizons], axis=1)
+    return dict(
+        scores.performance_sums(
+            risk=risk,
+            binned_risk=_spread(risk, arrays.get("risk.cdf")),
+            survival=at_horizons,
+            time_days=time,
+            event=event,
+            strata=stratum_codes(cohort)[rows],
+            weights=_weights(cohort, body, rows),
+            horizons_days=horizons,
+            time_edges_days=arrays["grid.time_edges_days"],
+            risk_edges=arrays["grid.risk_edges"],
+        )
+    )
+
+
+def risks(cohort: Cohort, plan: Plan, body: Body, arrays: Parameters) -> dict[str, Array]:
+    """Count the selected subjects' risks in `bins` equal bins of [0, 1]."""
+    rows, _, _ = known_outcome(cohort, plan, body)
+    risk = mean_risk(predict_survival(cohort, plan, body, arrays, rows))
+    counted, _ = np.histogram(risk, bins=int(body["bins"]), range=(0.0, 1.0))
+    return {"histogram": counted.astype(np.float64)}
+
+
+def mean_risk(survival: Floats) -> Floats:
+    """Return one minus the mean survival over the plan's intervals: the share of time lost, [n].
+
+    One number that ranks subjects over the whole follow-up, and not at a single horizon.
+    """
+    risk: Floats = 1 - survival.mean(axis=1)
+    return risk
+
+
+def predict_survival(
+    cohort: Cohort, plan: Plan, body: Body, arrays: Parameters, rows: NDArray[np.intp]
+) -> Floats:
+    """Predict the probability of being event-free at each interval's end, [n, K].
+
+    Raises:
+        UpdateError: If the kind of model is unknown, or a prediction is not finite.
+    """
+    if body["model"] == "cox":
+        log_hazard = design(cohort, body, arrays)[rows] @ arrays["cox.beta"]
+        edges = edges_days(plan)
+        predicted = survival_at(log_hazard, arrays["cox.hazard"], edges, edges[1:])
+    elif body["model"] == "network":
+        logits = _logits(cohort, plan, body, arrays, rows)
+        predicted = survival_from_logits(logits.double()).numpy()
+    else:
+        raise UpdateError(f"'{body['model']}' is no kind of model.")
+    if not np.isfinite(predicted).all():
+        raise UpdateError("The model's predictions are not finite at this hospital.")
+    return predicted
+
+
+def _evaluate_binary(
+    cohort: Cohort, plan: Plan, body: Body, arrays: Parameters
+) -> dict[str, Array]:
+    rows = select(cohort, plan, body["select"])
+    labels = cohort.binary.get(body["endpoint"], np.full(len(cohort.subjects), np.nan))
+    rows = rows[~np.isnan(labels[rows])]
+    probability = torch.sigmoid(_logits(cohort, plan, body, arrays, rows)[:, 0].double()).numpy()
+    return dict(
+        scores.binary_sums(
+            score=probability, label=labels[rows] > 0.5, weights=_weights(cohort, body, rows)
+        )
+    )
+
+
+def _logits(
+    cohort: Cohort, plan: Plan, body: Body, arrays: Parameters, rows: NDArray[np.intp]
+) -> torch.Tensor:
+    matrix = design(cohort, body, arrays)
+    network = network_of(plan, covariates=matrix.shape[1])
+    load_model(network, arrays)
+    network.eval()
+    found = [torch.zeros((0, _outputs(plan, body["endpoint"])))]
+    with torch.inference_mode():
+        for start in range(0, len(rows), BATCH):
+            samples = samples_of(cohort, plan, rows[start : start + BATCH], matrix)
+            found.append(network(samples.images, samples.covariates)[body["endpoint"]])
+    return torch.cat(found)
+
+
+def _outputs(plan: Plan, endpoint: str) -> int:
+    return 1 if endpoint in plan.endpoints.binary else len(plan.model.intervals_months) - 1
+
+
+def _at(survival: Floats, ends: Floats, time: float) -> Floats:
+    """Return survival at a time on an interval's end, [n]."""
+    column: Floats = survival[:, int(np.argmin(np.abs(ends - time)))]
+    return column
+
+
+def _spread(risk: Floats, cdf: Array | None) -> Floats:
+    if cdf is None:
+        return risk
+    spread: Floats = np.interp(risk, np.linspace(0.0, 1.0, len(cdf)), cdf)
+    return spread
+
+
+def _weights(cohort: Cohort, body: Body, rows: NDArray[np.intp]) -> Floats:
+    keys = [cohort.subjects[row] for row in rows]
+    return scores.bootstrap_weights(keys, replicates=int(body["bootstrap"]), seed=int(body["seed"]))

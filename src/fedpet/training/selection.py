@@ -1,0 +1,69 @@
+"""Which of a site's subjects a step is about."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedpet.cohort.samples import Cohort
+from fedpet.errors import UpdateError
+from fedpet.plan import Plan
+
+Rows = NDArray[np.intp]
+
+
+def select(cohort: Cohort, plan: Plan, choice: Mapping[str, Any]) -> Rows:
+    """Return the rows of a cohort that a request selects.
+
+    Args:
+        cohort: The site's cohort.
+        plan: The plan; its seed and number of folds decide who is held out.
+        choice: `fold` (int or None), `part` (`all`, `train` or `test`) and `members` (sites of a
+            pooled cohort, or None).
+
+    Returns:
+        Row numbers, increasing.
+
+    Raises:
+        UpdateError: If the choice is not understood.
+    """
+    part, fold, members = choice.get("part"), choice.get("fold"), choice.get("members")
+    chosen = np.ones(len(cohort.subjects), bool)
+    if members is not None:
+        chosen &= np.isin(np.array(cohort.strata), list(members))
+    if part in ("train", "test"):
+        held_out = np.array(
+            [fold_of(name, seed=plan.seed, folds=plan.evaluation.folds) for name in cohort.subjects]
+        )
+        chosen &= (held_out == fold) == (part == "test")
+    elif part != "all":
+        raise UpdateError(f"Subjects cannot be selected by part '{part}'.")
+    return np.flatnonzero(chosen)
+
+
+def fold_of(pseudonym: str, *, seed: int, folds: int) -> int:
+    """Return the fold in which a subject is held out; it depends on nobody else.
+
+    Examples:
+        >>> fold_of("a41f", seed=1, folds=5) == fold_of("a41f", seed=1, folds=5)
+        True
+    """
+    digest = hashlib.sha256(f"fold/{seed}/{pseudonym}".encode()).digest()
+    return int.from_bytes(digest[:8], "little") % folds
+
+
+def columns_of(cohort: Cohort, columns: list[str]) -> NDArray[np.float64]:
+    """Return the named columns of a cohort's table, [subjects, columns].
+
+    Raises:
+        UpdateError: If the cohort lacks a column.
+    """
+    if missing := [name for name in columns if name not in cohort.columns]:
+        raise UpdateError(f"This hospital's cohort has no column '{missing[0]}'.")
+    index = [cohort.columns.index(name) for name in columns]
+    table: NDArray[np.float64] = cohort.table[:, index]
+    return table

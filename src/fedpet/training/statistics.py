@@ -1,0 +1,110 @@
+"""Sums that a node computes of its table: counts, moments, the Cox model, its baseline."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedpet.cohort.samples import Cohort
+from fedpet.errors import UpdateError
+from fedpet.parameters import Parameters
+from fedpet.plan import Plan
+from fedpet.survival import cox
+from fedpet.survival.baseline import exposure_sums
+from fedpet.survival.preprocessing import MONTH_DAYS, Preprocessing, moment_sums
+from fedpet.training.selection import columns_of, select
+
+Floats = NDArray[np.float64]
+Body = Mapping[str, Any]
+
+
+def count(cohort: Cohort, plan: Plan, body: Body, arrays: Parameters) -> dict[str, Floats]:
+    """Count the selected subjects, and those with known outcome and event per endpoint."""
+    del arrays
+    rows = select(cohort, plan, body["select"])
+    counts = {"subjects": np.array([float(len(rows))])}
+    for name in plan.endpoints.survival:
+        outcome = cohort.outcomes.get(name)
+        known = ~np.isnan(outcome.time_days[rows]) if outcome else np.zeros(len(rows), bool)
+        counts[f"known.{name}"] = np.array([float(known.sum())])
+        events = float(outcome.event[rows][known].sum()) if outcome else 0.0
+        counts[f"events.{name}"] = np.array([events])
+    for name in plan.endpoints.binary:
+        labels = cohort.binary[name][rows] if name in cohort.binary else np.full(len(rows), np.nan)
+        counts[f"known.{name}"] = np.array([float((~np.isnan(labels)).sum())])
+        counts[f"events.{name}"] = np.array([float(np.nansum(labels))])
+    return counts
+
+
+def moments(cohort: Cohort, plan: Plan, body: Body, arrays: Parameters) -> dict[str, Floats]:
+    """Sum the covariates, or their squares about `center`."""
+    rows = select(cohort, plan, body["select"])
+    columns = list(body["columns"])
+    log = np.array([name in body["log"] for name in columns])
+    return moment_sums(columns_of(cohort, columns)[rows], log=log, center=arrays.get("center"))
+
+
+def cox_model(cohort: Cohort, plan: Plan, body: Body, arrays: Parameters) -> dict[str, Floats]:
+    """Sum log-likelihood, gradient and information of the Cox model at `beta`."""
+    rows, time, event = known_outcome(cohort, plan, body)
+    sums = cox.cox_sums(
+        design(cohort, body, arrays)[rows],
+        time,
+        event,
+        arrays["beta"],
+        strata=stratum_codes(cohort)[rows],
+        ties=body["ties"],
+    )
+    return cox.to_arrays(sums)
+
+
+def exposure(cohort: Cohort, plan: Plan, body: Body, arrays: Parameters) -> dict[str, Floats]:
+    """Sum events and risk-weighted days under observation by interval, for a baseline hazard."""
+    rows, time, event = known_outcome(cohort, plan, body)
+    log_hazard = design(cohort, body, arrays)[rows] @ arrays["cox.beta"]
+    return exposure_sums(log_hazard, time, event, edges_days(plan))
+
+
+def edges_days(plan: Plan) -> Floats:
+    """Return the edges of the plan's intervals in days."""
+    return np.asarray(plan.model.intervals_months, np.float64) * MONTH_DAYS
+
+
+def preprocessing(body: Body, arrays: Parameters) -> Preprocessing:
+    """Return the scaling that a request carries."""
+    carried = {
+        name.removeprefix("prep."): array
+        for name, array in arrays.items()
+        if name.startswith("prep.")
+    }
+    return Preprocessing.from_arrays(carried, columns=body["columns"])
+
+
+def design(cohort: Cohort, body: Body, arrays: Parameters) -> Floats:
+    """Return the design matrix of every subject, [subjects, q], without missing values."""
+    return preprocessing(body, arrays).transform(columns_of(cohort, list(body["columns"])))
+
+
+def known_outcome(
+    cohort: Cohort, plan: Plan, body: Body
+) -> tuple[NDArray[np.intp], Floats, NDArray[np.bool_]]:
+    """Return rows, time and event of the selected subjects whose endpoint is known.
+
+    Raises:
+        UpdateError: If the cohort does not have the endpoint.
+    """
+    endpoint = body["endpoint"]
+    if endpoint not in cohort.outcomes:
+        raise UpdateError(f"This hospital's cohort has no endpoint '{endpoint}'.")
+    outcome = cohort.outcomes[endpoint]
+    rows = select(cohort, plan, body["select"])
+    rows = rows[~np.isnan(outcome.time_days[rows])]
+    return rows, outcome.time_days[rows], outcome.event[rows]
+
+
+def stratum_codes(cohort: Cohort) -> NDArray[np.int64]:
+    """Return an integer for each subject's site."""
+    return np.unique(np.array(cohort.strata), return_inverse=True)[1].astype(np.int64)

@@ -1,0 +1,24 @@
+"""Everything that a node can be asked to compute, in one fixed table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
+
+from fedpet.cohort.samples import Cohort
+from fedpet.parameters import Array, Parameters
+from fedpet.plan import Plan
+from fedpet.training import evaluate, loop, statistics
+
+Work: TypeAlias = Callable[[Cohort, Plan, Mapping[str, Any], Parameters], Mapping[str, Array]]
+
+WORK: Mapping[str, Work] = {
+    "count": statistics.count,
+    "moments": statistics.moments,
+    "cox": statistics.cox_model,
+    "exposure": statistics.exposure,
+    "initialise": loop.initial,
+    "train": loop.train,
+    "risks": evaluate.risks,
+    "evaluate": evaluate.evaluate,
+}
