@@ -29,6 +29,7 @@ def toy_cohort(name: str, *, subjects: int, seed: int, missing: float = 0.1) -> 
         name="toy",
         fingerprint=f"{name}-{seed}",
         phantom=True,
+        spacing_mm=4.0,
         subjects=tuple(f"{name}-{row}" for row in range(subjects)),
         strata=(name,) * subjects,
         columns=COLUMNS,

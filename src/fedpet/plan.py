@@ -52,6 +52,7 @@ class Inputs:
         clinical: Columns of the clinical table, by canonical name.
         biomarkers: Image biomarkers, by name in `fedpet.biomarkers`.
         log: Columns taken as log(1 + x) before standardisation.
+        spacing_mm: Voxel size of the grid on which every site prepares its images.
     """
 
     __pydantic_config__ = DOOR
@@ -59,6 +60,7 @@ class Inputs:
     clinical: Annotated[tuple[Name, ...], Len(1, 500)]
     biomarkers: Annotated[tuple[Name, ...], Len(0, 500)]
     log: Annotated[tuple[Name, ...], Len(0, 1000)] = ()
+    spacing_mm: Annotated[float, Ge(1), Le(16)] = 4.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -34,6 +34,7 @@ class Cohort:
         name: Cohort name, as in the plan.
         fingerprint: SHA-256 over the content of all its files.
         phantom: True if the subjects are simulated; only then may data be pooled freely.
+        spacing_mm: Voxel size of the common grid that images were brought to.
         subjects: Pseudonyms; they never leave the node.
         strata: Site of each subject; all equal, except in a pooled cohort.
         columns: Names of the columns of `table`: clinical variables, then biomarkers.
@@ -47,6 +48,7 @@ class Cohort:
     name: str
     fingerprint: str
     phantom: bool
+    spacing_mm: float
     subjects: tuple[str, ...]
     strata: tuple[str, ...]
     columns: tuple[str, ...]
@@ -80,13 +82,14 @@ def pool(cohorts: Mapping[str, Cohort], *, name: str) -> Cohort:
     first = cohorts[sites[0]]
     for site in sites:
         other = cohorts[site]
-        if other.columns != first.columns or other.mips.shape[1:] != first.mips.shape[1:]:
-            raise DataError(f"The cohort of '{site}' has other columns or image sizes.")
+        if other.columns != first.columns or other.spacing_mm != first.spacing_mm:
+            raise DataError(f"The cohort of '{site}' has other columns or another voxel size.")
     fingerprints = "\n".join(f"{site} {cohorts[site].fingerprint}" for site in sites)
     return Cohort(
         name=name,
         fingerprint=hashlib.sha256(fingerprints.encode()).hexdigest(),
         phantom=True,
+        spacing_mm=first.spacing_mm,
         subjects=tuple(s for site in sites for s in cohorts[site].subjects),
         strata=tuple(site for site in sites for _ in cohorts[site].subjects),
         columns=first.columns,

@@ -206,6 +206,11 @@ class Node:
         if isinstance(found, Path):
             found = open_cohort(found)
             self._cohorts[plan.cohort] = found
+        if found.spacing_mm != plan.inputs.spacing_mm:
+            raise RefusalError(
+                f"Cohort '{plan.cohort}' stands on a grid of {found.spacing_mm:g} mm here; "
+                f"the plan reads images at {plan.inputs.spacing_mm:g} mm."
+            )
         return found
 
 
