@@ -1,0 +1,48 @@
+# Needs Python >= 3.11 and make; everything else goes into $(VENV).
+PYTHON ?= python3
+VENV ?= .venv
+DEMO ?= fedpet-demo
+BIN := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help demo demo-full test check format lint types contracts bench-help
+
+help: ## Show the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
+
+demo: $(VENV)/.node ## Ten phantom hospitals, from DICOM folders to a report (minutes, offline)
+	$(BIN)/fedpet demo $(DEMO)
+
+demo-full: $(VENV)/.node ## The same with 1,110 subjects
+	$(BIN)/fedpet demo fedpet-demo-full --subjects 1110
+
+test: $(VENV)/.dev ## Run all tests
+	$(BIN)/pytest -n auto
+
+check: format lint types contracts test ## Everything that a change must pass
+
+format: $(VENV)/.dev ## Is the code formatted?
+	$(BIN)/ruff format --check .
+
+lint: $(VENV)/.dev ## Does the code follow the rules?
+	$(BIN)/ruff check .
+
+types: $(VENV)/.dev ## Do the types fit?
+	$(BIN)/mypy
+
+contracts: $(VENV)/.dev ## Do imports follow the architecture?
+	$(BIN)/lint-imports
+
+bench-help: $(VENV)/.node ## How long does the first screen take?
+	$(BIN)/python bench/help_time.py
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.node: $(VENV)/bin/python pyproject.toml
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[node]'
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/bin/python pyproject.toml
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@touch $@ $(VENV)/.node
