@@ -236,7 +236,8 @@ def fit(
 
     Raises:
         DataError: If there is no event, if covariates cannot be told apart, or if one separates
-            events from non-events so that its coefficient has no finite value.
+            events from non-events so that its coefficient has no finite value, or if the steps
+            do not settle.
     """
     names = tuple(covariates)
     beta = np.zeros(len(names))
@@ -249,6 +250,7 @@ def fit(
         )
     penalty = ridge * np.eye(len(names))
     _require_identified(sums.information + penalty, names)
+    at_start = np.diag(sums.information)
     while evaluations < STEPS_MAX:
         gradient = sums.gradient - ridge * beta
         step = np.linalg.solve(sums.information + penalty, gradient)
@@ -263,7 +265,12 @@ def fit(
             if np.isfinite(after) and after >= before - 1e-12 * abs(before):
                 break
         beta, sums = candidate, trial
-        _require_bounded(beta, sums, names)
+        _require_bounded(beta, sums, names, at_start=at_start)
+    else:
+        raise DataError(
+            f"The Cox model did not settle within {STEPS_MAX} evaluations.",
+            do="Set cox.ridge above 0, or remove covariates that nearly repeat each other.",
+        )
     inverse = np.linalg.inv(sums.information + penalty)
     return CoxFit(
         covariates=names,
@@ -293,10 +300,14 @@ def _require_identified(information: Floats, names: tuple[str, ...]) -> None:
         )
 
 
-def _require_bounded(beta: Floats, sums: CoxSums, names: tuple[str, ...]) -> None:
-    curvature = np.diag(sums.information)
-    for name, value, information in zip(names, beta, curvature, strict=True):
-        if abs(value) > 15 and information < 1e-4 * max(1.0, sums.events):
+def _require_bounded(
+    beta: Floats, sums: CoxSums, names: tuple[str, ...], *, at_start: Floats
+) -> None:
+    """Refuse a coefficient that runs away, on the scale of its covariate, as information fades."""
+    spread = np.sqrt(np.clip(at_start, 0, None) / max(1.0, sums.events))
+    faded = np.diag(sums.information) < 1e-4 * at_start
+    for name, value, gone in zip(names, beta * spread, faded, strict=True):
+        if abs(value) > 6 and gone:
             raise DataError(
                 f"Covariate '{name}' separates subjects with events from those without; "
                 "its hazard ratio has no finite value.",
