@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,6 +17,7 @@ from typing import Any
 
 from fedpet import plan as plans
 from fedpet import planfile
+from fedpet.cli.hospitals import hospitals_of
 from fedpet.cohort.samples import Cohort, open_cohort, pool
 from fedpet.engines.in_process import InProcessEngine
 from fedpet.errors import NotFoundError, StoreError
@@ -89,7 +90,7 @@ def start(
     return files
 
 
-def run_in_process(files: RunFiles, *, workers: int | None = None) -> Iterator[Record]:
+def run_in_process(files: RunFiles, *, workers: int | None = None) -> Generator[Record, None, None]:
     """Run, or resume, the experiment of a run's folder with all hospitals in this process.
 
     Yields:
@@ -104,7 +105,7 @@ def run_in_process(files: RunFiles, *, workers: int | None = None) -> Iterator[R
         )
     plan = planfile.load(files.plan)
     settings = json.loads(files.settings.read_text(encoding="utf-8"))
-    hospitals = _hospitals(Path(settings["sites"]), plan)
+    hospitals = hospitals_of(plan, Path(settings["sites"]))
     cohorts = {site: open_cohort(folder / "cohort") for site, folder in hospitals.items()}
     phantom = all(cohort.phantom for cohort in cohorts.values())
     with ExitStack() as stack:
@@ -141,20 +142,6 @@ def run_in_process(files: RunFiles, *, workers: int | None = None) -> Iterator[R
             if isinstance(record, Finished):
                 _keep(files, record)
             yield record
-
-
-def _hospitals(folder: Path, plan: Plan) -> dict[str, Path]:
-    found = {
-        path.parent.parent.name: path.parent.parent for path in folder.glob("*/cohort/cohort.json")
-    }
-    wanted = {name: found[name] for name in plan.sites.names if name in found} or found
-    if not wanted:
-        raise NotFoundError(
-            "No hospital with a built cohort was found.",
-            why="A hospital is a subfolder of --sites that holds cohort/cohort.json.",
-            do="Build each one: `fedpet cohort build HOSPITAL`.",
-        )
-    return dict(sorted(wanted.items()))
 
 
 def _node(site: str, folder: Path, cohort: Cohort, *, phantom: bool) -> Node:

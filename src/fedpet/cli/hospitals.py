@@ -1,0 +1,122 @@
+"""The hospitals of a folder: which there are, which are built, and what a plan finds there."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from fedpet.errors import FedpetError, NotFoundError, PlanError
+from fedpet.plan import Plan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preflight:
+    """What a plan would meet at the hospitals of a folder.
+
+    Args:
+        subjects: Subjects of each hospital that could take part, by site.
+        objections: Why something would not work: site (empty for all together) and reason.
+    """
+
+    subjects: dict[str, int]
+    objections: tuple[tuple[str, str], ...]
+
+
+def hospitals_of(plan: Plan, folder: Path) -> dict[str, Path]:
+    """Return the hospitals of a folder with a built cohort that a plan asks, by site.
+
+    Raises:
+        NotFoundError: If there is none.
+    """
+    found = {
+        path.parent.parent.name: path.parent.parent for path in folder.glob("*/cohort/cohort.json")
+    }
+    wanted = {name: found[name] for name in plan.sites.names if name in found} or found
+    if not wanted:
+        raise NotFoundError(
+            "No hospital with a built cohort was found.",
+            why="A hospital is a subfolder of --sites that holds cohort/cohort.json.",
+            do="Build each one: fedpet cohort build HOSPITAL",
+            code="FP-6003",
+        )
+    return dict(sorted(wanted.items()))
+
+
+def preflight(plan: Plan, folder: Path) -> Preflight:
+    """Ask every hospital of a folder whether it could answer a plan; nothing is computed.
+
+    Raises:
+        NotFoundError: If no hospital has a built cohort.
+    """
+    from fedpet.cohort.samples import open_cohort
+
+    subjects: dict[str, int] = {}
+    objections: list[tuple[str, str]] = []
+    hospitals = hospitals_of(plan, folder)
+    for name in plan.sites.names:
+        if name not in hospitals:
+            objections.append((name, "is named in the plan, but has no built cohort here."))
+    for site, hospital in hospitals.items():
+        try:
+            cohort = open_cohort(hospital / "cohort")
+        except FedpetError as error:
+            objections.append((site, error.title))
+            continue
+        found = [
+            *_missing("column", (*plan.inputs.clinical, *plan.inputs.biomarkers), cohort.columns),
+            *_missing("survival endpoint", plan.endpoints.survival, cohort.outcomes),
+            *_missing("yes-or-no endpoint", plan.endpoints.binary, cohort.binary),
+            *_policy_objections(plan, hospital),
+        ]
+        if cohort.name != plan.cohort:
+            found.insert(0, f"has cohort '{cohort.name}', the plan asks for '{plan.cohort}'.")
+        if cohort.spacing_mm != plan.inputs.spacing_mm:
+            found.append(
+                f"prepared images at {cohort.spacing_mm:g} mm, "
+                f"the plan reads them at {plan.inputs.spacing_mm:g} mm."
+            )
+        if len(cohort.subjects) < plan.sites.subjects_min:
+            found.append(
+                f"has {len(cohort.subjects)} subjects, "
+                f"the plan asks for {plan.sites.subjects_min} at least."
+            )
+        if not found:
+            subjects[site] = len(cohort.subjects)
+        objections += [(site, reason) for reason in found]
+    objections += [("", reason) for reason in _together(plan, subjects)]
+    return Preflight(subjects=subjects, objections=tuple(objections))
+
+
+def _missing(kind: str, asked: Iterable[str], present: Iterable[str]) -> Iterator[str]:
+    known = list(present)
+    for name in asked:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1)
+            hint = f" Did you mean '{close[0]}'?" if close else ""
+            yield f"has no {kind} '{name}'.{hint}"
+
+
+def _policy_objections(plan: Plan, hospital: Path) -> Iterator[str]:
+    from fedpet.node.policy import Policy, read_policy
+
+    path = hospital / "node" / "policy.toml"
+    try:
+        policy = read_policy(path) if path.exists() else Policy()
+    except FedpetError as error:
+        yield error.title
+        return
+    yield from (f"objects: {reason}" for reason in policy.objections(plan))
+
+
+def _together(plan: Plan, subjects: dict[str, int]) -> Iterator[str]:
+    from fedpet.federation.preparation import Enrolled, folds_of
+
+    if len(subjects) < plan.sites.sites_min:
+        yield f"{len(subjects)} hospitals could take part, the plan needs {plan.sites.sites_min}."
+        return
+    try:
+        folds_of(plan, Enrolled(subjects=subjects, events={}, refusals={}))
+    except PlanError as error:
+        yield error.title

@@ -1,0 +1,147 @@
+"""The program `fedpet`: its commands, and the one place where every error ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import pairwise
+from types import FrameType
+
+import click
+
+from fedpet import __version__
+from fedpet.cli import faults
+from fedpet.cli.lazy import Entry, LazyGroup
+from fedpet.cli.terminal import Answer, Terminal
+
+PLAN = LazyGroup(
+    "plan",
+    entries={
+        "new": Entry(
+            "fedpet.cli.plans:new", "Write a plan to start from, with every key explained"
+        ),
+        "check": Entry("fedpet.cli.plans:check", "Find every mistake in a plan"),
+        "show": Entry(
+            "fedpet.cli.plans:show", "Read a plan in words: what is computed, what leaves"
+        ),
+    },
+    short_help="Write, check and read plans",
+    help="""Write, check and read plans.
+
+A plan is one file that says what is computed, on whom, and what leaves a hospital. A hospital
+approves its fingerprint; nothing is computed for another one.
+
+  fedpet plan new plan.toml      then edit it
+  fedpet plan check plan.toml
+  fedpet plan show plan.toml
+
+Next: `fedpet run plan.toml --sites FOLDER`.""",
+)
+COHORT = LazyGroup(
+    "cohort",
+    entries={
+        "build": Entry("fedpet.cli.cohorts:build", "Turn DICOM and a table into a checked cohort"),
+        "show": Entry("fedpet.cli.cohorts:show", "Summarise a built cohort"),
+        "check": Entry(
+            "fedpet.cli.cohorts:check", "List findings, and what changed since the build"
+        ),
+    },
+    short_help="Build and check a hospital's cohort",
+    help="""Build and check a hospital's cohort.
+
+A hospital's folder holds DICOM images, a clinical table with its dictionary, and cohort.toml.
+The build reads them and writes FOLDER/cohort, which is all that models read.
+
+  fedpet cohort build hospitals/lyon
+  fedpet cohort show hospitals/lyon
+
+Next: `fedpet run PLAN --sites hospitals`.""",
+)
+ENTRIES = {
+    "demo": Entry("fedpet.cli.demo:demo", "Ten phantom hospitals, from DICOM folders to a report"),
+    "cohort": Entry("fedpet.cli.main:COHORT", "Build and check a hospital's cohort"),
+    "plan": Entry("fedpet.cli.main:PLAN", "Write, check and read plans"),
+    "run": Entry("fedpet.cli.runs:run", "Run a plan over the hospitals of a folder"),
+    "resume": Entry("fedpet.cli.runs:resume", "Continue a run that was interrupted"),
+    "report": Entry("fedpet.cli.reports:report", "Write a run's report and model card"),
+    "help": Entry("fedpet.cli.helping:help_", "Explain a topic, or an error by its FP code"),
+}
+FEDPET = LazyGroup(
+    "fedpet",
+    entries=ENTRIES,
+    top=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    help="""Hospitals learn together, from FDG PET-CT and clinical data, which patients benefit
+from treatment. Images and records stay in each hospital; only sums leave.
+
+  fedpet demo                              see it work, without any data
+  fedpet cohort build HOSPITAL             your DICOM and your table
+  fedpet plan new plan.toml                what shall be computed
+  fedpet run plan.toml --sites HOSPITALS   compute it, and read the report
+
+For research only.""",
+)
+click.version_option(__version__, prog_name="fedpet", message="%(prog)s %(version)s")(FEDPET)
+
+
+def main() -> None:
+    """Run the program with what was typed, and end the process."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(args: Sequence[str]) -> int:
+    """Run one command and return its exit code; no error passes through.
+
+    Args:
+        args: What was typed after `fedpet`.
+    """
+    terminal = Terminal(format=_format_of(args), color="NO_COLOR" not in os.environ)
+    code = 0
+    try:
+        with _interruptible():
+            found = FEDPET.main(
+                args=list(args), prog_name="fedpet", standalone_mode=False, obj=terminal
+            )
+            code = terminal.answer(found) if isinstance(found, Answer) else int(found or 0)
+            sys.stdout.flush()
+    except BaseException as error:  # the program's edge; see `faults`
+        if isinstance(error, SystemExit):
+            raise
+        try:
+            code = faults.tell(error, terminal, args=args)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            code = faults.silence()
+    return code
+
+
+def _format_of(args: Sequence[str]) -> str:
+    """Return the format asked for, even where the rest of the line cannot be understood."""
+    asked = "--format=json" in args or ("--format", "json") in pairwise(args)
+    return "json" if asked else "text"
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let a second Ctrl-C leave at once: what is closed is on disk, nothing else is kept."""
+    before = signal.getsignal(signal.SIGINT)
+    if before is not signal.default_int_handler:
+        yield
+        return
+
+    def handle(_: int, __: FrameType | None) -> None:
+        signal.signal(signal.SIGINT, lambda *_: os._exit(faults.EXIT_INTERRUPTED))
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, handle)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,128 @@
+"""A plan in words, for the people who must decide on it: what for, on whom, what leaves."""
+
+from __future__ import annotations
+
+from fedpet.plan import Plan, fingerprint
+
+Chapter = tuple[str, tuple[str, ...]]
+
+
+def plan_in_words(plan: Plan) -> tuple[Chapter, ...]:
+    """Return headings with their sentences, in the order in which a hospital reads them.
+
+    Examples:
+        >>> from fedpet.plan import Inputs, Plan
+        >>> plan = Plan(name="p", title="Does age matter?", cohort="c",
+        ...             inputs=Inputs(clinical=("age_years",), biomarkers=()))
+        >>> plan_in_words(plan)[0]
+        ('What for', ('Does age matter?', 'For research only.'))
+    """
+    return (
+        ("What for", (plan.title, f"For {plan.intended_use} only.")),
+        ("On whom", _on_whom(plan)),
+        ("What is predicted", _predicted(plan)),
+        ("What is computed", _computed(plan)),
+        ("What leaves a hospital, and how often", _leaves(plan)),
+        ("What may leave about one hospital alone", _releases(plan)),
+        ("How models are judged", _judged(plan)),
+        (
+            "What a hospital approves",
+            (
+                f"Plan '{plan.name}', fingerprint {fingerprint(plan)}",
+                "Every value is covered by the fingerprint; another value is another plan.",
+            ),
+        ),
+    )
+
+
+def _on_whom(plan: Plan) -> tuple[str, ...]:
+    sites = plan.sites
+    who = f"Cohort '{plan.cohort}' at " + (
+        f"{_listed(sites.names)}." if sites.names else "every hospital of the federation."
+    )
+    return (
+        who,
+        f"A hospital takes part with {sites.subjects_min} subjects or more; "
+        f"no sum is formed from fewer than {sites.sites_min} hospitals.",
+    )
+
+
+def _predicted(plan: Plan) -> tuple[str, ...]:
+    ends = plan.endpoints
+    months = _listed([f"{month:g}" for month in ends.horizons_months])
+    told = [f"Time to event: {_listed(ends.survival)}, judged at {months} months."]
+    if ends.binary:
+        told.append(f"Yes or no: {_listed(ends.binary)}.")
+    return (*told, f"The verdict is about {ends.primary}.")
+
+
+def _computed(plan: Plan) -> tuple[str, ...]:
+    inputs, model, training = plan.inputs, plan.model, plan.training
+    log = f" Taken as logarithms: {_listed(inputs.log)}." if inputs.log else ""
+    return (
+        f"From the table: {_listed(inputs.clinical)}.",
+        f"From the lesions: {_listed(inputs.biomarkers) or 'nothing'}.{log}",
+        f"From the images: PET projections on a grid of {inputs.spacing_mm:g} mm.",
+        "A Cox model on table and lesions, exact, stratified by hospital, "
+        f"ridge {plan.cox.ridge:g}, {plan.cox.ties} ties.",
+        f"A network '{model.name}' of width {model.width} on projections and table: "
+        f"{training.rounds} rounds, {_times(training.local_epochs, 'pass', 'passes')} over each "
+        f"hospital's subjects in a round.",
+    )
+
+
+def _leaves(plan: Plan) -> tuple[str, ...]:
+    folds, rounds = plan.evaluation.folds, plan.training.rounds
+    fits, columns = folds + 1, len(plan.inputs.clinical) + len(plan.inputs.biomarkers)
+    survival = len(plan.endpoints.survival)
+    return (
+        "Sums only: each answer is a number over all selected subjects, added to those of the "
+        "other hospitals. No image, no row of the table, no date, no pseudonym.",
+        f"Everything is fitted {fits} times: {folds} folds, and once on everybody.",
+        f"In every fit: counts, and 2 numbers for each of {columns} columns, twice.",
+        f"In every fit, for {_times(survival, 'endpoint')}: derivatives of the Cox likelihood, "
+        f"some {1 + columns + columns * columns} numbers at each of 5 to 10 steps.",
+        f"In every fit: {_times(rounds, 'model update')}, {fits * rounds} in all, each the change "
+        f"of every weight, scaled down to length {plan.privacy.update_norm_max:g}.",
+        "In every fold: a histogram of predicted risks for each model and endpoint.",
+        "Once at the end: prediction errors and concordant pairs for each model and endpoint, "
+        f"with {plan.evaluation.bootstrap} bootstrap replicates.",
+    )
+
+
+def _releases(plan: Plan) -> tuple[str, ...]:
+    told = ["Once: how many subjects and events it has (release 'counts')."]
+    if plan.evaluation.site_results:
+        told.append("Once: its own C-index (release 'site-results').")
+    if "local" in plan.evaluation.baselines:
+        told.append(
+            f"{_times(plan.evaluation.folds, 'time')}: a network trained there only "
+            "(release 'local-model'), to compare federated with local training."
+        )
+    return (*told, "The hospital's policy allows or refuses each; the plan goes on without it.")
+
+
+def _judged(plan: Plan) -> tuple[str, ...]:
+    evaluation = plan.evaluation
+    scheme = {
+        "held-out-sites": f"In {evaluation.folds} folds, each on hospitals that it was not "
+        "fitted to.",
+        "held-out-subjects": f"In {evaluation.folds} folds, each on subjects of every hospital "
+        "that it was not fitted to.",
+    }[evaluation.scheme]
+    words = {
+        "pooled": "the network trained on everybody's data in one place (phantoms only)",
+        "local": "networks trained at one hospital alone",
+        "clinical-cox": "a Cox model on the table only",
+        "tmtv": "total metabolic tumour volume alone",
+    }
+    beside = [words[name] for name in evaluation.baselines]
+    return (scheme, *([f"Beside: {_listed(beside)}."] if beside else []))
+
+
+def _times(number: int, one: str, more: str = "") -> str:
+    return f"{number} {one if number == 1 else more or one + 's'}"
+
+
+def _listed(names: tuple[str, ...] | list[str]) -> str:
+    return ", ".join(names)
