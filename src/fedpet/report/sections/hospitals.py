@@ -1,0 +1,235 @@
+"""One row per hospital: how the model did there, who took part, what was found in the data."""
+
+from __future__ import annotations
+
+from fedpet.report.charts import scales, strips
+from fedpet.report.disclosure import CELL_MIN, cell, events
+from fedpet.report.document import (
+    Arm,
+    Estimate,
+    Json,
+    Results,
+    count,
+    estimate,
+    mapping,
+    sequence,
+    text,
+)
+from fedpet.report.sections.outcomes import CHANCE, leading_arms
+from fedpet.report.sections.tables import StripRow, StripTable, TextTable
+from fedpet.report.words import Shown, Words
+
+SEVERITIES = ("error", "warning", "info")
+
+
+def forests(results: Results, words: Words, endpoint: str) -> tuple[StripTable, ...]:
+    """Show each leading arm's C-index at every hospital, on one axis."""
+    found = []
+    for arm in leading_arms(results, endpoint):
+        listed = results.rows("site_performance", endpoint, arm.id)
+        if listed:
+            found.append((arm, listed))
+    values = [CHANCE]
+    for arm, listed in found:
+        overall = results.estimate("performance", endpoint, arm.id, "c_within")
+        for one in (overall, *(estimate(mapping(row.get("c_within"))) for row in listed)):
+            if one is not None:
+                values += [v for v in (one.value, one.low, one.high) if v is not None]
+    scale = scales.linear(values, most=7)
+    return tuple(_forest(results, words, endpoint, arm, listed, scale) for arm, listed in found)
+
+
+def _forest(
+    results: Results,
+    words: Words,
+    endpoint: str,
+    arm: Arm,
+    listed: tuple[Json, ...],
+    scale: scales.Scale,
+) -> StripTable:
+    overall = results.estimate("performance", endpoint, arm.id, "c_within")
+    references = [strips.Reference(CHANCE, "chance")]
+    if overall is not None:
+        references.append(strips.Reference(overall.value, "overall"))
+    subjects = [count(row.get("subjects")) or 0 for row in listed]
+    known = [index for index, total in enumerate(subjects) if total]
+    seen = events(
+        [count(listed[index].get("events")) or 0 for index in known],
+        [subjects[index] for index in known],
+    )
+    events_of = dict(zip(known, seen, strict=True))
+    drawn = []
+    for index, row in enumerate(listed):
+        path = f"/site_performance/{endpoint}/{arm.id}/{index}/c_within"
+        one = estimate(mapping(row.get("c_within")), path=path)
+        note = ""
+        if index in events_of:
+            total, some = words.cell(cell(subjects[index])), words.cell(events_of[index])
+            note = words("n_events", n=total, events=some)
+        drawn.append(
+            _row(words, text(row.get("site")), note, one, scale, references,
+                 reason=words.named("reason", text(row.get("reason")), otherwise="–"))
+        )  # fmt: skip
+    if overall is not None:
+        drawn.append(
+            _row(words, words("all_hospitals"), words("within_hospitals"), overall, scale,
+                 references, strong=True)
+        )  # fmt: skip
+    return StripTable(
+        key=f"forest-{endpoint}-{arm.id}",
+        caption=words("forest_caption", arm=words.arm(arm)),
+        heads=(words("hospital"), words("c_index"), words("value_95")),
+        axis=strips.axis(
+            scale, [words.number(tick, 1) for tick in scale.ticks], title=words("c_index")
+        ),
+        rows=tuple(drawn),
+        legend=(
+            ("chance", words("chance", value=words.number(CHANCE, 1))),
+            ("overall", words("all_hospitals")),
+        ),
+        note=words("suppressed_note", n=CELL_MIN) if any(c.count is None for c in seen) else "",
+    )
+
+
+def _row(
+    words: Words,
+    label: str,
+    note: str,
+    one: Estimate | None,
+    scale: scales.Scale,
+    references: list[strips.Reference],
+    *,
+    reason: str = "",
+    strong: bool = False,
+) -> StripRow:
+    shown = words.estimate(one, reason=reason)
+    return StripRow(
+        label=label,
+        note=note,
+        strip=strips.interval(
+            scale,
+            one,
+            references=references,
+            look="strong" if strong else "plain",
+            title=f"{label}: {shown.value} ({shown.interval})",
+        ),
+        shown=shown,
+        strong=strong,
+    )
+
+
+def cohort(results: Results, words: Words) -> TextTable | None:
+    """List every hospital that was asked, with its counts or its reason for staying away."""
+    sites = results.rows("sites")
+    if not sites:
+        return None
+    taking_part = [site for site in sites if count(site.get("subjects"))]
+    endpoints = results.survival_endpoints
+    subjects = [count(site.get("subjects")) or 0 for site in taking_part]
+    columns = [
+        events(
+            [count(mapping(site.get("events")).get(name)) or 0 for site in taking_part], subjects
+        )
+        for name in endpoints
+    ]
+    listed = []
+    for index, site in enumerate(taking_part):
+        fold = count(site.get("fold"))
+        listed.append(
+            (
+                text(site.get("name")),
+                words.cell(cell(subjects[index])),
+                *(words.cell(column[index]) for column in columns),
+                words("fold_number", n=fold + 1) if fold is not None else "–",
+                words("took_part"),
+            )
+        )
+    for site in sites:
+        if site not in taking_part:
+            blanks = ("–",) * (len(endpoints) + 2)
+            reason = text(site.get("reason")) or words("no_reason")
+            listed.append(
+                (text(site.get("name")), *blanks, words("not_taking_part", reason=reason))
+            )
+    hidden = any(one.count is None for column in columns for one in column)
+    return TextTable(
+        caption=words("cohort_caption"),
+        heads=(
+            (words("hospital"), False),
+            (words("subjects"), True),
+            *((words("events_of", endpoint=words.named("short", name)), True)
+              for name in endpoints),
+            (words("held_out_in"), False),
+            (words("state"), False),
+        ),
+        rows=tuple(listed),
+        note=words("suppressed_note", n=CELL_MIN) if hidden else "",
+    )  # fmt: skip
+
+
+def findings(results: Results, words: Words) -> TextTable | None:
+    """List what the hospitals' own checks found in the data, worst first; no subject is named."""
+    found = sorted(
+        results.rows("findings"),
+        key=lambda row: (
+            text(row.get("site")),
+            SEVERITIES.index(text(row.get("severity")))
+            if row.get("severity") in SEVERITIES
+            else len(SEVERITIES),
+            text(row.get("code")),
+        ),
+    )
+    if not found:
+        return None
+    listed = []
+    for row in found:
+        subjects = count(row.get("subjects")) or 0
+        listed.append(
+            (
+                text(row.get("site")),
+                words.named("severity", text(row.get("severity")), otherwise="–"),
+                text(row.get("code")),
+                text(row.get("title")),
+                words.cell(cell(subjects)) if subjects else "–",
+                text(row.get("fix")),
+            )
+        )
+    names = ("hospital", "severity", "code", "finding", "subjects", "remedy")
+    return TextTable(
+        caption=words("findings_caption"),
+        heads=tuple((words(name), name == "subjects") for name in names),
+        rows=tuple(listed),
+    )
+
+
+def participation(results: Results, words: Words) -> StripTable | None:
+    """Show which hospital answered in which round of the network that is kept."""
+    part = results.part("participation")
+    rounds = len(sequence(part.get("rounds")))
+    table = mapping(part.get("state"))
+    if not rounds or not table:
+        return None
+    listed = []
+    for site, row in table.items():
+        states = tuple(text(state) for state in sequence(row))
+        answered = words("answered", n=states.count("ok"), rounds=rounds)
+        listed.append(
+            StripRow(
+                label=str(site),
+                note="",
+                strip=strips.states(states, title=f"{site}: {answered}"),
+                shown=Shown(answered),
+            )
+        )
+    return StripTable(
+        key="participation",
+        caption=words("participation_caption"),
+        heads=(words("hospital"), words("round"), words("answered_head")),
+        axis=strips.round_axis(rounds, title=words("round")),
+        rows=tuple(listed),
+        legend=(
+            ("ok", words("state_ok")),
+            ("missed", words("state_missed")),
+            ("absent", words("state_absent")),
+        ),
+    )

@@ -1,0 +1,105 @@
+"""What was fitted: the Cox model's hazard ratios, the network's way through the rounds."""
+
+from __future__ import annotations
+
+from fedpet.report.charts import round_curves, scales, strips
+from fedpet.report.document import Estimate, Json, Results, number, numbers, text
+from fedpet.report.sections.outcomes import Figure
+from fedpet.report.sections.tables import StripRow, StripTable
+from fedpet.report.words import Words
+
+NETWORK = "network-federated"
+
+
+def hazard_ratios(results: Results, words: Words, endpoint: str) -> StripTable | None:
+    """Show the hazard ratios of the exact Cox model, per standard deviation."""
+    found = []
+    for index, row in enumerate(results.rows("hazard_ratios", endpoint)):
+        value = number(row.get("hazard_ratio"))
+        if value is not None and value > 0:
+            one = Estimate(
+                value=value,
+                low=number(row.get("low")),
+                high=number(row.get("high")),
+                path=f"/hazard_ratios/{endpoint}/{index}/hazard_ratio",
+            )
+            found.append((row, one))
+    if not found:
+        return None
+    scale = scales.ratios(
+        v for _, one in found for v in (one.value, one.low, one.high) if v is not None
+    )
+    return StripTable(
+        key=f"hazard-{endpoint}",
+        caption=words.title(endpoint),
+        heads=(words("variable"), words("hazard_ratio"), words("value_95"), "p"),
+        axis=strips.axis(
+            scale, [words.number(tick, _decimals(tick)) for tick in scale.ticks],
+            title=words("hazard_ratio"),
+        ),
+        rows=tuple(_ratio_row(row, one, scale, words) for row, one in found),
+    )  # fmt: skip
+
+
+def _decimals(tick: float) -> int:
+    return next(digits for digits in (0, 1, 2) if abs(tick - round(tick, digits)) < 1e-9)
+
+
+def _ratio_row(row: Json, one: Estimate, scale: scales.Scale, words: Words) -> StripRow:
+    name = text(row.get("name"))
+    label = _variable(name, words)
+    shown = words.estimate(one, 2)
+    return StripRow(
+        label=label,
+        note=words("log_scale") if row.get("log") is True else "",
+        strip=strips.interval(
+            scale,
+            one,
+            references=[strips.Reference(1.0, "chance")],
+            title=f"{label}: {shown.value} ({shown.interval})",
+        ),
+        shown=shown,
+        word=words.p_value(number(row.get("p"))),
+    )
+
+
+def _variable(name: str, words: Words) -> str:
+    known, _, rest = name.partition(" ")
+    if rest == "missing":
+        return words("variable_missing", variable=words.named("variable", known))
+    return words.named("variable", name)
+
+
+def training(results: Results, words: Words) -> Figure | None:
+    """Draw the loss of the federated network by round."""
+    lines = []
+    for row in results.rows("curves", NETWORK):
+        losses = numbers(row.get("loss"))
+        if losses:
+            rounds = numbers(row.get("rounds"))[: len(losses)]
+            lines.append(
+                round_curves.Line(rounds=rounds, losses=losses, kept=row.get("fold") is None)
+            )
+    if not lines:
+        return None
+    axis = round_curves.loss_axis(lines)
+    kept = next((line for line in lines if line.kept), lines[-1])
+    chart = round_curves.draw(
+        lines,
+        labels=round_curves.Labels(
+            name="training",
+            title=words("training_title"),
+            description=words(
+                "training_description",
+                rounds=len(kept.losses),
+                first=words.number(kept.losses[0], 2),
+                last=words.number(kept.losses[-1], 2),
+            ),
+            x_axis=words("round"),
+            y_axis=words("loss"),
+            kept=words("kept"),
+        ),
+        written=[words.number(tick, max(map(_decimals, axis.ticks))) for tick in axis.ticks],
+        axis=axis,
+    )
+    return Figure(title=words("training_title"), chart=chart, note=words("training_note"))
