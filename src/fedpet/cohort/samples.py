@@ -8,9 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import safetensors.numpy
 from numpy.typing import NDArray
 
-from fedpet.errors import DataError, StoreError
+from fedpet.cohort.manifest import read_manifest, verify
+from fedpet.errors import DataError
+
+ARRAYS = "samples.safetensors"
+MIPS = "mips.npy"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +64,54 @@ class Cohort:
 
 
 def open_cohort(folder: Path) -> Cohort:
-    raise StoreError("")
+    """Open a built cohort; every file is checked against the digest that the build wrote down.
+
+    Args:
+        folder: The cohort's folder, `<hospital>/cohort`.
+
+    Returns:
+        The cohort, its images mapped into memory and not read.
+
+    Raises:
+        NotFoundError: If no cohort was built there.
+        StoreError: If a file is missing or altered, or another version of fedpet wrote it.
+    """
+    manifest = read_manifest(folder)
+    arrays_path = folder / manifest.samples / ARRAYS
+    mips_path = folder / manifest.samples / MIPS
+    verify(arrays_path, manifest.content[ARRAYS])
+    verify(mips_path, manifest.content[MIPS])
+    arrays = safetensors.numpy.load(arrays_path.read_bytes())
+    return Cohort(
+        name=manifest.name,
+        fingerprint=manifest.fingerprint,
+        phantom=manifest.phantom,
+        spacing_mm=manifest.spacing_mm,
+        subjects=manifest.subjects,
+        strata=(manifest.site,) * len(manifest.subjects),
+        columns=tuple(column.name for column in manifest.columns),
+        table=arrays["table"],
+        outcomes={
+            name: Outcome(time_days=arrays[f"{name}.time_days"], event=arrays[f"{name}.event"])
+            for name in manifest.survival
+        },
+        binary={name: arrays[name] for name in manifest.binary},
+        mips=np.load(mips_path, mmap_mode="r", allow_pickle=False),
+    )
+
+
+def arrays_bytes(
+    table: NDArray[np.float64],
+    outcomes: Mapping[str, Outcome],
+    binary: Mapping[str, NDArray[np.float64]],
+) -> bytes:
+    """Return what `open_cohort` reads besides the images, the same bytes for the same values."""
+    arrays: dict[str, NDArray[np.generic]] = {"table": table, **binary}
+    for name, outcome in outcomes.items():
+        arrays[f"{name}.time_days"] = outcome.time_days
+        arrays[f"{name}.event"] = outcome.event
+    ordered = {name: np.ascontiguousarray(arrays[name]) for name in sorted(arrays)}
+    return bytes(safetensors.numpy.save(ordered))
 
 
 def pool(cohorts: Mapping[str, Cohort], *, name: str) -> Cohort:

@@ -1,0 +1,265 @@
+"""The clinical table: cells to numbers and dates, every cell that cannot be used a finding."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedpet.cohort.csvfile import Rows, read_rows
+from fedpet.cohort.dictionary import Dictionary, ResponseColumn, Variable
+from fedpet.cohort.findings import Finding, counted, found, left_out
+from fedpet.cohort.pseudonyms import Pseudonyms
+
+Floats = NDArray[np.float64]
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d{1,3})?", re.ASCII | re.IGNORECASE)
+ISO = re.compile(r"(\d{4}-\d{2}-\d{2})([T ]00:00(:00(\.0+)?)?)?", re.ASCII)
+MISSING = frozenset({"", "na", "n/a", "nan", "none", "null", ".", "-", "?"})
+SCALES = (1000.0, 100.0, 10.0, 0.1, 0.01, 0.001)
+ROLES = {
+    "origin": "first infusion",
+    "progression": "progression",
+    "progression_confirmed": "confirmation",
+    "death": "death",
+    "last_contact": "last contact",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dates:
+    """One date of every subject.
+
+    Args:
+        days: datetime64[D] [subjects]; NaT where the cell is empty or unreadable.
+        unreadable: bool [subjects]; a cell that holds something that is not a date.
+    """
+
+    days: NDArray[np.datetime64]
+    unreadable: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """The clinical table, one row a subject, without identifiers.
+
+    Args:
+        subjects: Pseudonyms, in ascending order.
+        loose: What the pseudonyms would be without leading zeros and case; see `quality`.
+        columns: Canonical names of the variables.
+        values: float64 [subjects, columns], canonical units, NaN for missing.
+        dates: By role: `origin`, `progression`, `progression_confirmed`, `death`, `last_contact`.
+        response: float64 [subjects], 1 for yes, 0 for no, NaN; None where it is not recorded.
+        rows: Rows read, copies and refused ones included.
+        findings: About cells, lines and rows.
+    """
+
+    subjects: tuple[str, ...]
+    loose: tuple[str, ...]
+    columns: tuple[str, ...]
+    values: Floats
+    dates: Mapping[str, Dates]
+    response: Floats | None
+    rows: int
+    findings: tuple[Finding, ...]
+
+
+def read_table(path: Path, dictionary: Dictionary, pseudonyms: Pseudonyms) -> Table:
+    """Read a clinical table by its dictionary.
+
+    A number out of range, a text where a number should be, an unknown code and an unreadable date
+    are findings; the value is missing from then on. Rows of one subject that differ are findings,
+    and none of them is used.
+
+    Raises:
+        NotFoundError: If there is no such file.
+        DataError: If it is not a table, or columns of the dictionary are not in it.
+    """
+    rows = read_rows(path, dictionary.columns, dictionary="the dictionary")
+    ids = [row[dictionary.subject.column] for row in rows.cells]
+    keep, findings = _one_row_each(rows, ids, pseudonyms)
+    order = sorted(keep, key=lambda row: pseudonyms.of(ids[row]))
+    subjects = tuple(pseudonyms.of(ids[row]) for row in order)
+    cells = _Cells(subjects, tuple(rows.cells[row] for row in order), rows.decimal_comma)
+    values = []
+    for name, variable in dictionary.variables.items():
+        column, about = cells.variable(name, variable)
+        values.append(column)
+        findings += about
+    dates = {}
+    for role, column_name in dictionary.date_columns.items():
+        dates[role], about = cells.dates(role, column_name, dictionary.dates.format)
+        findings += about
+    response = None
+    if dictionary.response is not None:
+        response, about = cells.response(dictionary.response)
+        findings += about
+    return Table(
+        subjects=subjects,
+        loose=tuple(pseudonyms.loosely(ids[row]) for row in order),
+        columns=tuple(dictionary.variables),
+        values=np.stack(values, axis=1) if subjects else np.zeros((0, len(values))),
+        dates=dates,
+        response=response,
+        rows=len(rows.cells),
+        findings=(*rows.findings, *findings),
+    )
+
+
+def _one_row_each(
+    rows: Rows, ids: Sequence[str], pseudonyms: Pseudonyms
+) -> tuple[list[int], list[Finding]]:
+    """Choose the rows that are used: the first of equal ones, none of several that differ."""
+    findings = []
+    if nameless := [line for line, one in zip(rows.lines, ids, strict=True) if not one]:
+        title = f"{counted(len(nameless), 'line')} of the table without a subject."
+        findings.append(found("FP-2154", title, lines=nameless))
+    by_subject: dict[str, list[int]] = defaultdict(list)
+    for row, one in enumerate(ids):
+        if one:
+            by_subject[pseudonyms.of(one)].append(row)
+    repeated = {s: group for s, group in by_subject.items() if len(group) > 1}
+    differ = {
+        s
+        for s, group in repeated.items()
+        if any(rows.cells[r] != rows.cells[group[0]] for r in group)
+    }
+    if differ:
+        title = f"{counted(len(differ), 'subject')} with several rows that differ."
+        lines = [rows.lines[row] for s in differ for row in repeated[s]]
+        findings.append(found("FP-2152", title, subjects=differ, lines=lines))
+    if copies := set(repeated) - differ:
+        title = f"{counted(len(copies), 'subject')} with the same row more than once."
+        lines = [rows.lines[row] for s in copies for row in repeated[s][1:]]
+        findings.append(found("FP-2166", title, subjects=copies, lines=lines))
+    refused = left_out(findings)
+    return [group[0] for s, group in by_subject.items() if s not in refused], findings
+
+
+@dataclass(frozen=True, slots=True)
+class _Cells:
+    """The cells of the rows that are used, in the order of the subjects."""
+
+    subjects: tuple[str, ...]
+    rows: tuple[Mapping[str, str], ...]
+    decimal_comma: bool
+
+    def variable(self, name: str, variable: Variable) -> tuple[Floats, list[Finding]]:
+        """Read a variable; what cannot be used is NaN and a finding."""
+        cells = [row[variable.column] for row in self.rows]
+        absent = _absent(cells, variable.missing, known=variable.coding)
+        if variable.type == "category":
+            coding = {code.casefold(): number for code, number in variable.coding.items()}
+            values = np.array(
+                [
+                    np.nan if no else _code(cell, coding)
+                    for cell, no in zip(cells, absent, strict=True)
+                ]
+            )
+            wrong, code, what = np.isnan(values) & ~absent, "FP-2162", "an unknown code"
+        else:
+            values = np.array(
+                [
+                    np.nan if no else self.number(cell)
+                    for cell, no in zip(cells, absent, strict=True)
+                ]
+            )
+            values = values * variable.scale
+            if variable.type == "integer":
+                values[np.mod(values, 1) != 0] = np.nan
+            wrong, code, what = np.isnan(values) & ~absent, "FP-2160", f"no {variable.type}"
+        values = values.astype(np.float64)
+        findings = self._told(code, f"{what} in {name}", wrong)
+        outside, about = self._outside(name, variable, values)
+        values[outside] = np.nan
+        findings += about
+        if variable.required:
+            findings += self._told("FP-2155", f"no {name}, which is required", np.isnan(values))
+        return values, findings
+
+    def number(self, cell: str) -> float:
+        """Read a number, with decimal comma where the separator allows it; NaN if it is none."""
+        if self.decimal_comma and "." not in cell:
+            cell = cell.replace(",", ".", 1)
+        return float(cell) if NUMBER.fullmatch(cell) else float("nan")
+
+    def dates(self, role: str, column: str, form: str | None) -> tuple[Dates, list[Finding]]:
+        """Read a column of dates."""
+        cells = [row[column] for row in self.rows]
+        absent = _absent(cells)
+        days = np.array(
+            [None if no else _date(cell, form) for cell, no in zip(cells, absent, strict=True)],
+            dtype="datetime64[D]",
+        )
+        unreadable = np.isnat(days) & ~absent
+        findings = self._told("FP-2163", f"an unreadable date of {ROLES[role]}", unreadable)
+        return Dates(days=days, unreadable=unreadable), findings
+
+    def response(self, response: ResponseColumn) -> tuple[Floats, list[Finding]]:
+        """Read the response: 1 for yes, 0 for no, NaN for missing."""
+        coding = {code.casefold(): 1.0 for code in response.yes}
+        coding |= {code.casefold(): 0.0 for code in response.no}
+        cells = [row[response.column] for row in self.rows]
+        absent = _absent(cells, response.missing, known=coding)
+        values = np.array(
+            [np.nan if no else _code(cell, coding) for cell, no in zip(cells, absent, strict=True)],
+            dtype=np.float64,
+        )
+        return values, self._told(
+            "FP-2162", "an unknown code in the response", np.isnan(values) & ~absent
+        )
+
+    def _told(self, code: str, what: str, rows: NDArray[np.bool_]) -> list[Finding]:
+        subjects = [self.subjects[row] for row in np.flatnonzero(rows)]
+        if not subjects:
+            return []
+        return [found(code, f"{counted(len(subjects), 'subject')} with {what}.", subjects=subjects)]
+
+    def _outside(
+        self, name: str, variable: Variable, values: Floats
+    ) -> tuple[NDArray[np.bool_], list[Finding]]:
+        """Find values out of range; where most are, guess the unit that they are in."""
+        if variable.range is None:
+            return np.zeros(len(values), bool), []
+        low, high = variable.range
+        outside = (values < low) | (values > high)
+        findings = self._told("FP-2161", f"{name} out of range {low:g} to {high:g}", outside)
+        if 2 * outside.sum() > (~np.isnan(values)).sum():
+            for scale in SCALES:
+                scaled = values[outside] * scale
+                if ((scaled >= low) & (scaled <= high)).mean() >= 0.9:
+                    fix = f"They fit if multiplied by {scale:g}: is the unit {variable.unit}? "
+                    fix += f"If not, set `scale = {variable.scale * scale:g}`."
+                    only = findings[0]
+                    return outside, [found("FP-2161", only.title, subjects=only.subjects, fix=fix)]
+        return outside, findings
+
+
+def _absent(
+    cells: Sequence[str], codes: Sequence[str] = (), *, known: Mapping[str, float] | None = None
+) -> NDArray[np.bool_]:
+    """Tell which cells mean "not known"; a code of the dictionary is never one of them."""
+    meant = {code.casefold() for code in known or {}}
+    missing = (MISSING | {code.casefold() for code in codes}) - meant
+    return np.array([cell.casefold() in missing for cell in cells], dtype=bool)
+
+
+def _code(cell: str, coding: Mapping[str, float]) -> float:
+    """Look a code up; `1.0` stands for `1`, as spreadsheets write it."""
+    folded = cell.casefold()
+    return coding.get(folded, coding.get(re.sub(r"\.0+$", "", folded), float("nan")))
+
+
+def _date(cell: str, form: str | None) -> date | None:
+    try:
+        if form is not None:
+            return datetime.strptime(cell, form).date()
+        match = ISO.fullmatch(cell)
+        return date.fromisoformat(match[1]) if match else None
+    except ValueError:
+        return None

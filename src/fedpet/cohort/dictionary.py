@@ -1,0 +1,207 @@
+"""dictionary.toml: which column of a hospital's table is which variable, in which coding."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from pathlib import Path
+from typing import Annotated, Literal
+
+from annotated_types import Gt, Len
+
+from fedpet.cohort.settings import DOOR
+from fedpet.cohort.tomlfile import Mistake, did_you_mean, read, refusal
+
+VARIABLE = re.compile(r"[a-z][a-z0-9_]*")
+EXAMPLE_DATE = date(2021, 3, 24)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubjectColumn:
+    """The column that holds the subject's number, equal to DICOM PatientID (0010,0020)."""
+
+    __pydantic_config__ = DOOR
+
+    column: Annotated[str, Len(1, 200)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DateColumns:
+    """The columns of dates.
+
+    Args:
+        origin: First infusion, the time origin of every endpoint.
+        progression: First progression by RECIST 1.1 (iRECIST: iUPD).
+        progression_confirmed: The scan that confirmed it; absent where this is not recorded.
+        death: Death from any cause.
+        last_contact: Last day on which the subject was known to be alive.
+        format: As in strptime, such as `%d/%m/%Y`; ISO 8601 unless told.
+    """
+
+    __pydantic_config__ = DOOR
+
+    origin: Annotated[str, Len(1, 200)]
+    progression: Annotated[str, Len(1, 200)]
+    progression_confirmed: Annotated[str, Len(1, 200)] | None = None
+    death: Annotated[str, Len(1, 200)]
+    last_contact: Annotated[str, Len(1, 200)]
+    format: Annotated[str, Len(1, 40)] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResponseColumn:
+    """The column of the best response and what its codes mean."""
+
+    __pydantic_config__ = DOOR
+
+    column: Annotated[str, Len(1, 200)]
+    yes: Annotated[tuple[str, ...], Len(1, 50)]
+    no: Annotated[tuple[str, ...], Len(1, 50)]
+    missing: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Variable:
+    """A clinical variable; its key in the dictionary is the canonical name that plans use.
+
+    Args:
+        column: Name of the column in the table.
+        type: `number`, `integer` or `category`.
+        unit: Canonical unit of the value after `scale`.
+        scale: The cell is multiplied by this; 10 turns albumin in g/dL into g/L.
+        range: Least and greatest plausible value, in the canonical unit.
+        required: A subject without it is left out.
+        description: For people.
+        coding: For `category`: the number of each code.
+        missing: Codes that mean "not known", beside the empty cell.
+    """
+
+    __pydantic_config__ = DOOR
+
+    column: Annotated[str, Len(1, 200)]
+    type: Literal["number", "integer", "category"] = "number"
+    unit: str = ""
+    scale: Annotated[float, Gt(0)] = 1.0
+    range: tuple[float, float] | None = None
+    required: bool = False
+    description: str = ""
+    coding: Mapping[str, float] = field(default_factory=dict)
+    missing: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dictionary:
+    """The data dictionary of one hospital's clinical table."""
+
+    __pydantic_config__ = DOOR
+
+    subject: SubjectColumn
+    dates: DateColumns
+    response: ResponseColumn | None = None
+    variables: Annotated[Mapping[str, Variable], Len(1, 500)]
+
+    @property
+    def date_columns(self) -> dict[str, str]:
+        """Column of each date, by its role; roles without a column are absent."""
+        roles = ("origin", "progression", "progression_confirmed", "death", "last_contact")
+        named = {role: getattr(self.dates, role) for role in roles}
+        return {role: column for role, column in named.items() if column is not None}
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """Every column that is read, and the key in the dictionary that names it."""
+        keys = {"subject.column": self.subject.column}
+        keys |= {f"dates.{role}": column for role, column in self.date_columns.items()}
+        if self.response is not None:
+            keys["response.column"] = self.response.column
+        keys |= {f"variables.{name}.column": v.column for name, v in self.variables.items()}
+        named: dict[str, str] = {}
+        for key, column in keys.items():
+            named.setdefault(column, key)
+        return named
+
+
+def load_dictionary(path: Path, *, reserved: tuple[str, ...] = ()) -> Dictionary:
+    """Read a data dictionary.
+
+    Args:
+        path: The file.
+        reserved: Names that variables may not have, such as those of image biomarkers.
+
+    Raises:
+        NotFoundError: If the file is absent.
+        DataError: Listing every mistake in it (FP-2102).
+    """
+    dictionary, text = read(
+        path, Dictionary, code="FP-2102", do="Write one; docs/guides tell every key."
+    )
+    mistakes = [
+        *_about_columns(dictionary),
+        *_about_format(dictionary.dates.format),
+        *_about_response(dictionary.response),
+    ]
+    for name, variable in dictionary.variables.items():
+        mistakes += _about_variable(name, variable, reserved)
+    if mistakes:
+        raise refusal(path.name, text, mistakes, code="FP-2102")
+    return dictionary
+
+
+def _about_columns(dictionary: Dictionary) -> list[Mistake]:
+    """Object to one column for two things, which is a slip of the pen more often than a wish."""
+    mistakes = []
+    seen: dict[str, str] = {}
+    roles = {f"dates.{role}": column for role, column in dictionary.date_columns.items()}
+    for key, column in {"subject.column": dictionary.subject.column, **roles}.items():
+        if column in seen:
+            mistakes.append(Mistake(key, f'column "{column}" is already {seen[column]}.'))
+        seen.setdefault(column, key)
+    for name, variable in dictionary.variables.items():
+        key = f"variables.{name}.column"
+        if variable.column in seen:
+            other = seen[variable.column]
+            mistakes.append(Mistake(key, f'column "{variable.column}" is already {other}.'))
+        seen.setdefault(variable.column, key)
+    return mistakes
+
+
+def _about_format(form: str | None) -> list[Mistake]:
+    if form is None:
+        return []
+    try:
+        again = datetime.strptime(EXAMPLE_DATE.strftime(form), form).date()
+    except (ValueError, re.error):
+        again = None
+    if again == EXAMPLE_DATE:
+        return []
+    return [Mistake("dates.format", f'"{form}" does not tell day, month and year; try "%d/%m/%Y".')]
+
+
+def _about_response(response: ResponseColumn | None) -> list[Mistake]:
+    if response is None:
+        return []
+    groups = (response.yes, response.no, response.missing)
+    codes = [code.casefold() for group in groups for code in set(group)]
+    twice = sorted({code for code in codes if codes.count(code) > 1})
+    return [
+        Mistake("response", f'code "{code}" stands in two of yes, no, missing.') for code in twice
+    ]
+
+
+def _about_variable(name: str, variable: Variable, reserved: tuple[str, ...]) -> list[Mistake]:
+    mistakes = []
+    key = f"variables.{name}"
+    if not VARIABLE.fullmatch(name):
+        mistakes.append(Mistake(key, f'"{name}" must be lower case letters, digits and "_".'))
+    if name in reserved:
+        mistakes.append(Mistake(key, f'"{name}" is the name of an image biomarker.'))
+    if variable.type == "category" and not variable.coding:
+        mistakes.append(Mistake(key, f'"{name}" is a category and needs `coding`.'))
+    if variable.type != "category" and variable.coding:
+        hint = did_you_mean("category", ["category"])
+        mistakes.append(Mistake(key, f'"{name}" has `coding` but is a {variable.type}.{hint}'))
+    if variable.range is not None and not variable.range[0] < variable.range[1]:
+        mistakes.append(Mistake(f"{key}.range", f'the range of "{name}" is empty.'))
+    return mistakes
