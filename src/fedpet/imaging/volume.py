@@ -34,6 +34,30 @@ class Grid:
         """Volume of one voxel in millilitres."""
         return float(np.prod(self.spacing_mm)) / 1000.0
 
+    @property
+    def steps_mm(self) -> NDArray[np.float64]:
+        """LPS vectors of one step along (z, y, x), [3, 3], one in each row."""
+        steps: NDArray[np.float64] = np.array(self.direction) * np.array(self.spacing_mm)[:, None]
+        return steps
+
+    def to_lps(self, index: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return LPS positions (x, y, z) in mm of indices (z, y, x), [..., 3].
+
+        Examples:
+            >>> grid = Grid(shape=(2, 2, 2), spacing_mm=(3.0, 2.0, 1.0), origin_mm=(0, 0, 10.0))
+            >>> grid.to_lps(np.array([1.0, 1.0, 0.0])).tolist()
+            [0.0, 2.0, 13.0]
+        """
+        lps: NDArray[np.float64] = np.asarray(index) @ self.steps_mm + np.array(self.origin_mm)
+        return lps
+
+    def to_index(self, lps: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return fractional indices (z, y, x) of LPS positions (x, y, z), [..., 3]."""
+        index: NDArray[np.float64] = (np.asarray(lps) - np.array(self.origin_mm)) @ np.linalg.inv(
+            self.steps_mm
+        )
+        return index
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Volume:

@@ -1,0 +1,77 @@
+"""DICOM dates and times as seconds on one naive local clock."""
+
+from __future__ import annotations
+
+import re
+from datetime import date
+from functools import lru_cache
+
+DAY_S = 86400.0
+_TIME = re.compile(r"(\d{2})(?::?(\d{2})(?::?(\d{2})(?:\.(\d{1,6}))?)?)?")
+_DATE = re.compile(r"(\d{4})[.-]?(\d{2})[.-]?(\d{2})")
+
+
+@lru_cache(maxsize=4096)
+def parse_time(text: str) -> float | None:
+    """Return seconds since midnight of a DICOM time (TM), or None.
+
+    Examples:
+        >>> parse_time("101530.5"), parse_time("10:15"), parse_time("2561"), parse_time("")
+        (36930.5, 36900.0, None, None)
+    """
+    match = _TIME.fullmatch(text.strip())
+    if match is None:
+        return None
+    hours, minutes, seconds = (int(part or 0) for part in match.groups()[:3])
+    if hours > 23 or minutes > 59 or seconds > 60:
+        return None
+    return hours * 3600.0 + minutes * 60.0 + seconds + float(f"0.{match.group(4) or 0}")
+
+
+@lru_cache(maxsize=4096)
+def parse_date(text: str) -> float | None:
+    """Return midnight of a DICOM date (DA) in seconds, or None.
+
+    Examples:
+        >>> parse_date("20250102") - parse_date("2025.01.01"), parse_date("20250231")
+        (86400.0, None)
+    """
+    match = _DATE.fullmatch(text.strip())
+    if match is None:
+        return None
+    try:
+        return date(*map(int, match.groups())).toordinal() * DAY_S
+    except ValueError:
+        return None
+
+
+@lru_cache(maxsize=4096)
+def parse_datetime(text: str) -> float | None:
+    """Return the seconds of a DICOM date and time (DT); an offset from UTC is left aside.
+
+    Times of one scan come from clocks in one place, and half of all series carry no offset.
+
+    Examples:
+        >>> parse_datetime("20250101100000.000000+0100") - parse_date("20250101")
+        36000.0
+    """
+    text = re.split(r"[+-]\d{4}$", text.strip())[0]
+    day, time = parse_date(text[:8]), parse_time(text[8:])
+    return None if day is None or time is None else day + time
+
+
+def join(day: str, time: str) -> float | None:
+    """Return the seconds of a separate date and time, or None if one is missing."""
+    start, offset = parse_date(day), parse_time(time)
+    return None if start is None or offset is None else start + offset
+
+
+def in_words(seconds: float) -> str:
+    """Write a time of day for a person.
+
+    Examples:
+        >>> in_words(parse_datetime("20250101100007"))
+        '10:00:07'
+    """
+    whole = int(seconds % DAY_S)
+    return f"{whole // 3600:02d}:{whole // 60 % 60:02d}:{whole % 60:02d}"

@@ -1,0 +1,279 @@
+"""From the headers of files that belong together to a Series, or the reason why not."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from fedpet.errors import DataError
+from fedpet.imaging import clock, tags
+from fedpet.imaging.header import NATIVE, Header, parse_numbers
+from fedpet.imaging.pixels import read_stored
+from fedpet.imaging.series import (
+    PixelFormat,
+    Series,
+    Slice,
+    check_orientation,
+    normal_of,
+    span_grid,
+)
+
+# Equal in all slices of one series, or SUV would not be one thing.
+_SERIES_WIDE: Final = {
+    tags.PATIENT_WEIGHT: "weight",
+    tags.DECAY_CORRECTION: "decay correction",
+    tags.SUV_TYPE: "SUV type",
+    tags.SERIES_DATE: "series date",
+    tags.SERIES_TIME: "series time",
+}
+_STORAGE: Final = (
+    *(tags.ROWS, tags.COLUMNS, tags.BITS_ALLOCATED, tags.BITS_STORED, tags.HIGH_BIT),
+    *(tags.SIGNED, tags.SAMPLES, tags.PADDING),
+)
+
+
+def volume_key(header: Header) -> tuple[str, ...]:
+    """Return what must be equal for two slices to lie in one volume.
+
+    One SeriesInstanceUID may hold several volumes, e.g. two reconstructions or a scout.
+    """
+    text = header.text
+    return (
+        text(tags.PATIENT_ID),
+        text(tags.MODALITY),
+        text(tags.SERIES_UID),
+        text(tags.FRAME_OF_REFERENCE),
+        _rounded(text(tags.ORIENTATION)),
+        _rounded(text(tags.PIXEL_SPACING)),
+        *(text(tag) for tag in (tags.ROWS, tags.COLUMNS, tags.IMAGE_TYPE, tags.UNITS)),
+        *(text(tag) for tag in (tags.CORRECTED_IMAGE, tags.RECONSTRUCTION)),
+        *(text(tag) for tag in (tags.CONVOLUTION_KERNEL, tags.TEMPORAL_POSITION)),
+    )
+
+
+_ROUNDED: dict[str, str] = {}
+
+
+def _rounded(text: str) -> str:
+    """Write numbers with four decimals, as exporters print the same direction differently."""
+    known = _ROUNDED.get(text)
+    if known is None:
+        if len(_ROUNDED) > 10_000:
+            _ROUNDED.clear()
+        known = " ".join(f"{round(number, 4) + 0.0:.4f}" for number in parse_numbers(text))
+        _ROUNDED[text] = known
+    return known
+
+
+class SeriesIntake:
+    """Takes in the files of one volume; keeps one header and a few numbers for each slice.
+
+    Args:
+        header: Of the first file; its `volume_key` is that of all.
+    """
+
+    __slots__ = ("files", "header", "problem", "slices", "storage")
+
+    def __init__(self, header: Header) -> None:
+        self.header = header
+        self.files = 0
+        self.problem: DataError | None = None
+        self.slices: list[Slice] = []
+        self.storage: PixelFormat | None = None
+
+    def add(self, path: str, header: Header, *, size: int, modified_ns: int) -> None:
+        """Take in a file; what is wrong with it is told by `build`."""
+        self.files += 1
+        if self.problem is not None:
+            return
+        try:
+            if self.storage is None:
+                self.storage = _pixel_format(header)
+            self._check_like_first(header)
+            one = _slice(path, header, self.storage, size=size, modified_ns=modified_ns)
+            self.slices.append(one)
+        except DataError as error:
+            self.problem = error
+
+    def _check_like_first(self, header: Header) -> None:
+        first = self.header
+        if first is header:
+            return
+        values, own = first.values, header.values
+        if any(values.get(tag) != own.get(tag) for tag in _STORAGE):
+            raise DataError("Slices differ in how their pixels are stored.", code="FP-2116")
+        if values.get(tags.MODALITY) != "PT":
+            return
+        differing = [name for tag, name in _SERIES_WIDE.items() if values.get(tag) != own.get(tag)]
+        if first.first(tags.RADIOPHARMACEUTICAL) != header.first(tags.RADIOPHARMACEUTICAL):
+            differing.append("radiopharmaceutical")
+        if differing:
+            raise DataError(
+                f"Slices disagree on {', '.join(differing)}.",
+                do="Two scans may be mixed in one series; export them apart.",
+                code="FP-2112",
+            )
+
+    def build(self) -> Series:
+        """Sort the slices and check that the volume is complete.
+
+        Raises:
+            DataError: If slices are missing, doubled with other pixels, damaged or contradictory.
+        """
+        if self.problem is not None:
+            raise self.problem
+        assert self.storage is not None
+        header = self.header
+        orientation = header.numbers(tags.ORIENTATION)
+        spacing = header.numbers(tags.PIXEL_SPACING)
+        if len(orientation) != 6 or len(spacing) != 2 or min(spacing) <= 0:
+            raise DataError(
+                "(0020,0037) Image Orientation or (0028,0030) Pixel Spacing is missing.",
+                code="FP-2116",
+            )
+        check_orientation(orientation)
+        slices = _in_order(self.slices, orientation, self.storage)
+        if len(slices) < 2:
+            raise DataError("There is a single slice only.", code="FP-2116")
+        grid = span_grid(
+            np.array([one.position for one in slices]),
+            orientation=orientation,
+            spacing_mm=(spacing[0], spacing[1]),
+            rows=self.storage.rows,
+            columns=self.storage.columns,
+        )
+        return Series(
+            patient_id=header.text(tags.PATIENT_ID),
+            study_uid=header.text(tags.STUDY_UID),
+            series_uid=header.text(tags.SERIES_UID),
+            frame_uid=header.text(tags.FRAME_OF_REFERENCE),
+            modality=header.text(tags.MODALITY),
+            date=header.text(tags.STUDY_DATE) or header.text(tags.SERIES_DATE),
+            description=header.text(tags.SERIES_DESCRIPTION),
+            header=header,
+            pixels=self.storage,
+            slices=tuple(slices),
+            grid=grid,
+            dropped=len(self.slices) - len(slices),
+        )
+
+
+def _pixel_format(header: Header) -> PixelFormat:
+    if header.pixels is None:
+        raise DataError("A slice has no pixels.", code="FP-2111")
+    if header.text(tags.FRAMES) not in ("", "1"):
+        raise DataError(
+            "It is a multi-frame object, which is not read.",
+            do="Export as single-frame images.",
+            code="FP-2111",
+        )
+    floating = header.pixels[0] != tags.PIXELS
+    rows, columns, bits, stored, high, signed, samples = (
+        int(header.text(tag) or 0) for tag in _STORAGE[:7]
+    )
+    padding = header.text(tags.PADDING)
+    known = bits in ((32, 64) if floating else (8, 16, 32))
+    fits = floating or (0 < stored <= bits and high == stored - 1)
+    if not (rows and columns and known and fits and samples in (0, 1)):
+        raise DataError(
+            f"Pixels are {rows} x {columns} x {samples} of {stored} in {bits} bits, expected one "
+            "sample of 8, 16 or 32 bits.",
+            code="FP-2111",
+        )
+    return PixelFormat(
+        rows=rows,
+        columns=columns,
+        bits=bits,
+        stored=stored or bits,
+        signed=bool(signed),
+        floating=floating,
+        native=_is_native(header),
+        padding=int(padding) if padding else None,
+    )
+
+
+def _is_native(header: Header) -> bool:
+    return (
+        header.syntax in NATIVE
+        and header.pixels is not None
+        and header.pixels[1] >= 0
+        and header.pixels[2] >= 0
+    )
+
+
+def _slice(path: str, header: Header, form: PixelFormat, *, size: int, modified_ns: int) -> Slice:
+    if header.pixels is None or _is_native(header) != form.native:
+        raise DataError("Slices differ in how their pixels are stored.", code="FP-2116")
+    _, offset, length = header.pixels
+    expected = form.rows * form.columns * form.bits // 8
+    if form.native and (length < expected or offset + expected > size):
+        raise DataError(
+            "A slice ends before its last pixel (truncated file).",
+            do="Export the series again.",
+            code="FP-2111",
+        )
+    position = header.numbers(tags.POSITION)
+    slope, intercept = header.number(tags.SLOPE), header.number(tags.INTERCEPT)
+    if len(position) != 3:
+        raise DataError("A slice has no (0020,0032) Image Position.", code="FP-2116")
+    if slope is None or slope == 0 or (intercept is None and header.text(tags.INTERCEPT)):
+        raise DataError(
+            "A slice has no usable (0028,1053) Rescale Slope or (0028,1052) Intercept.",
+            do="Export again; without it stored values mean nothing.",
+            code="FP-2112",
+        )
+    duration = header.number(tags.FRAME_DURATION)
+    reference = header.number(tags.FRAME_REFERENCE_TIME)
+    return Slice(
+        path=path,
+        offset=offset if form.native else 0,
+        size=size,
+        modified_ns=modified_ns,
+        instance_uid=header.text(tags.SOP_INSTANCE),
+        position=(position[0], position[1], position[2]),
+        slope=slope,
+        intercept=intercept or 0.0,
+        acquired=_acquired(header),
+        frame_reference_s=None if reference is None else reference / 1000,
+        frame_duration_s=None if duration is None else duration / 1000,
+    )
+
+
+def _acquired(header: Header) -> float | None:
+    day = header.text(tags.ACQUISITION_DATE) or header.text(tags.SERIES_DATE)
+    time = clock.join(day, header.text(tags.ACQUISITION_TIME))
+    return clock.parse_datetime(header.text(tags.ACQUISITION_DATETIME)) if time is None else time
+
+
+def _in_order(
+    slices: list[Slice], orientation: tuple[float, ...], form: PixelFormat
+) -> list[Slice]:
+    """Sort along the normal and drop identical doubles.
+
+    Raises:
+        DataError: If two slices at one position differ.
+    """
+    x, y, z = (float(part) for part in normal_of(orientation))
+
+    def along(one: Slice) -> float:
+        return one.position[0] * x + one.position[1] * y + one.position[2] * z
+
+    kept: list[Slice] = []
+    for one in sorted(slices, key=lambda one: (along(one), one.path)):
+        if kept and abs(along(one) - along(kept[-1])) < 1e-3:
+            if not _same(kept[-1], one, form):
+                raise DataError(
+                    "Two different slices lie at one position "
+                    "(dynamic frames, gates or two reconstructions in one series).",
+                    code="FP-2116",
+                )
+            continue
+        kept.append(one)
+    return kept
+
+
+def _same(a: Slice, b: Slice, form: PixelFormat) -> bool:
+    return (a.slope, a.intercept) == (b.slope, b.intercept) and bool(
+        np.array_equal(read_stored(a, form), read_stored(b, form))
+    )

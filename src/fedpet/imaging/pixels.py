@@ -1,0 +1,122 @@
+"""Pixels of a series as a volume: read where they lie, or through pydicom if compressed."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pydicom
+from numpy.typing import NDArray
+
+from fedpet.errors import DataError
+from fedpet.imaging.header import UNREADABLE
+from fedpet.imaging.series import PixelFormat, Series, Slice
+from fedpet.imaging.volume import Volume
+
+HU_MIN, HU_MAX = -1024, 3071
+
+
+def read_stored(one: Slice, form: PixelFormat) -> NDArray[np.generic]:
+    """Return the stored values of a slice, [rows, columns], before any rescaling.
+
+    Raises:
+        DataError: If the file ends early, or its pixels cannot be decoded.
+    """
+    if not form.native:
+        return _read_with_pydicom(one, form)
+    count = form.rows * form.columns
+    try:
+        with open(one.path, "rb", buffering=0) as file:  # noqa: PTH123 - called for each slice
+            file.seek(one.offset)
+            data = file.read(count * form.bits // 8)
+    except OSError as error:
+        raise DataError(f"A slice cannot be read: {error.strerror}.", code="FP-2111") from error
+    if len(data) < count * form.bits // 8:
+        raise DataError(
+            "A slice ends before its last pixel.",
+            do="Export the series again.",
+            code="FP-2111",
+        )
+    kind = "f" if form.floating else "i" if form.signed else "u"
+    stored = np.frombuffer(data, np.dtype(f"<{kind}{form.bits // 8}")).reshape(
+        form.rows, form.columns
+    )
+    unused = form.bits - form.stored
+    if unused and not form.floating:
+        # Bits above the stored ones may hold overlays (retired): shift them out, keep the sign.
+        stored = np.right_shift(np.left_shift(stored, unused), unused)
+    return stored
+
+
+def _read_with_pydicom(one: Slice, form: PixelFormat) -> NDArray[np.generic]:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            stored = np.asarray(pydicom.dcmread(one.path).pixel_array)
+    except UNREADABLE as error:
+        raise DataError(
+            "The pixels of a slice are compressed in a way that cannot be decoded here.",
+            do="Export uncompressed (Explicit VR Little Endian), or install pylibjpeg.",
+            code="FP-2111",
+        ) from error
+    if stored.shape != (form.rows, form.columns):
+        raise DataError(
+            f"A slice holds {'x'.join(map(str, stored.shape))} pixels, its header says "
+            f"{form.rows}x{form.columns}.",
+            code="FP-2111",
+        )
+    return stored
+
+
+def read_pet(series: Series, factors: NDArray[np.float64]) -> Volume:
+    """Read a PET series as SUV, each slice with its own slope and factor.
+
+    Args:
+        series: A PET series.
+        factors: float64 [slices], from rescaled values to SUV.
+
+    Returns:
+        float32 SUV in g/mL.
+
+    Raises:
+        DataError: If a slice cannot be read or a value is not finite.
+    """
+    suv = np.empty(series.grid.shape, np.float32)
+    scales = np.array([one.slope for one in series.slices]) * factors
+    for index, one in enumerate(series.slices):
+        np.multiply(read_stored(one, series.pixels), np.float32(scales[index]), out=suv[index])
+    offsets = np.array([one.intercept for one in series.slices]) * factors
+    if offsets.any():
+        suv += offsets[:, None, None].astype(np.float32)
+    # One sum sees every NaN and infinity without a second array.
+    if not np.isfinite(suv.sum(dtype=np.float64)):
+        bad = int((~np.isfinite(suv)).sum())
+        raise DataError(
+            f"{bad} voxels of the PET are not finite numbers.",
+            do="Export the series again; such values cannot be repaired.",
+            code="FP-2115",
+        )
+    return Volume(array=suv, grid=series.grid)
+
+
+def read_ct(series: Series) -> Volume:
+    """Read a CT series as int16 Hounsfield units in -1024..3071; padding becomes air.
+
+    Raises:
+        DataError: If a slice cannot be read or a value is not finite.
+    """
+    hu = np.empty(series.grid.shape, np.int16)
+    for index, one in enumerate(series.slices):
+        stored = read_stored(one, series.pixels)
+        if series.pixels.floating and not np.isfinite(stored).all():
+            raise DataError("The CT holds values that are not finite numbers.", code="FP-2115")
+        if one.slope == 1 and one.intercept == int(one.intercept) and stored.dtype.kind in "iu":
+            values = stored.astype(np.int32) + int(one.intercept)
+        else:
+            values = np.rint(stored.astype(np.float32) * one.slope + one.intercept)
+        np.clip(values, HU_MIN, HU_MAX, out=values)
+        hu[index] = values
+        if series.pixels.padding is not None and not series.pixels.floating:
+            padding = np.array([series.pixels.padding], np.uint16).astype(stored.dtype)
+            hu[index][stored == padding[0]] = HU_MIN
+    return Volume(array=hu, grid=series.grid)
