@@ -153,7 +153,10 @@ class Results:
 
     @property
     def arms(self) -> tuple[Arm, ...]:
-        """The arms in the document's order."""
+        """The arms in the document's order; where it lists none, those that were judged."""
+        listed = self.rows("arms") or tuple(
+            {"id": name} for name in self.part("performance", self.primary)
+        )
         return tuple(
             Arm(
                 id=text(row.get("id")),
@@ -161,7 +164,7 @@ class Results:
                 inputs=text(row.get("inputs")),
                 training=text(row.get("training")),
             )
-            for row in self.rows("arms")
+            for row in listed
             if text(row.get("id"))
         )
 

@@ -160,7 +160,7 @@ ENGLISH: Mapping[str, str] = {
     "third": "Predicted risk",
     "at_month": "{month} months",
     "at_months": "At {month} months",
-    "month_short": "{month} mo",
+    "month_short": "{month}\N{NO-BREAK SPACE}mo",
     "few_at_risk": "< {n} at risk",
     "logrank": "Log-rank test between thirds: p {p}.",
     "logrank_none": "Log-rank test: not estimable, because fewer than two groups were at risk "
@@ -209,12 +209,13 @@ ENGLISH: Mapping[str, str] = {
     "difference_axis": "First minus second",
     "minus": "{a} − {b}",
     "reading": "Reading",
-    "sign_better": "▲ first better",
-    "sign_worse": "▼ second better",
-    "sign_undecided": "= not shown",
-    "sign_unknown": "? no interval",
-    "differences_note": "Intervals are from the same bootstrap replicates of the same subjects. "
-    "They are not adjusted for the number of comparisons.",
+    "sign_better": "first better",
+    "sign_worse": "second better",
+    "sign_undecided": "not shown",
+    "sign_unknown": "no interval",
+    "differences_note": "▲ the first is better, ▼ the second is better, = no difference is shown: "
+    "the interval includes zero. Intervals are from the same bootstrap replicates of the same "
+    "subjects. They are not adjusted for the number of comparisons.",
     # other endpoints
     "secondary_heading": "Secondary endpoint: {endpoint}",
     "secondary_lead": "Read with care: the experiment was laid out for the primary endpoint.",

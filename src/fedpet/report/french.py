@@ -4,7 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-FRENCH: Mapping[str, str] = {
+THIN, WIDE = "\N{NARROW NO-BREAK SPACE}", "\N{NO-BREAK SPACE}"
+
+
+def typeset(sentence: str) -> str:
+    r"""Set the spaces that French wants before signs so that no line breaks there.
+
+    Examples:
+        >>> typeset("Oui ? « Non »")
+        'Oui\u202f? «\xa0Non\xa0»'
+    """
+    for sign in ";?!%":
+        sentence = sentence.replace(f" {sign}", f"{THIN}{sign}")
+    for plain, set_ in ((" :", f"{WIDE}:"), ("« ", f"«{WIDE}"), (" »", f"{WIDE}»")):
+        sentence = sentence.replace(plain, set_)
+    return sentence
+
+
+_SENTENCES: Mapping[str, str] = {
     # notation
     "decimal": ",",
     "thousands": "\N{NARROW NO-BREAK SPACE}",
@@ -61,7 +78,7 @@ FRENCH: Mapping[str, str] = {
     "variable:sex_male": "Sexe masculin",
     "variable:ecog": "Indice de performance ECOG",
     "variable:pdl1_tps_percent": "Score PD-L1 (TPS)",
-    "variable:nlr": "Rapport neutrophiles/lymphocytes",
+    "variable:nlr": "Rapport neutrophiles / lymphocytes",
     "variable:ldh_uln_ratio": "LDH / limite supérieure normale",
     "variable:albumin_g_l": "Albumine",
     "variable:smoking_ever": "A fumé",
@@ -163,9 +180,9 @@ FRENCH: Mapping[str, str] = {
     "months_axis": "Mois depuis la première perfusion",
     "at_risk": "Sujets à risque",
     "third": "Risque prédit",
-    "at_month": "{month} mois",
+    "at_month": "{month}\N{NO-BREAK SPACE}mois",
     "at_months": "À {month} mois",
-    "month_short": "{month} mois",
+    "month_short": "{month}\N{NO-BREAK SPACE}mois",
     "few_at_risk": "< {n} à risque",
     "logrank": "Test du log-rank entre tiers : p {p}.",
     "logrank_none": "Test du log-rank : non estimable, car moins de deux groupes étaient à risque "
@@ -182,7 +199,7 @@ FRENCH: Mapping[str, str] = {
     "hospital": "Hôpital",
     "c_index": "Indice C",
     "c_within": "Indice C à l’intérieur des hôpitaux",
-    "value_95": "Valeur (intervalle à 95 %)",
+    "value_95": "Valeur (IC à 95 %)",
     "n_events": "{n} sujets, {events} événements",
     "all_hospitals": "Tous les hôpitaux",
     "within_hospitals": "paires d’un même hôpital",
@@ -215,12 +232,13 @@ FRENCH: Mapping[str, str] = {
     "difference_axis": "Premier moins second",
     "minus": "{a} − {b}",
     "reading": "Lecture",
-    "sign_better": "▲ premier meilleur",
-    "sign_worse": "▼ second meilleur",
-    "sign_undecided": "= non démontrée",
-    "sign_unknown": "? sans intervalle",
-    "differences_note": "Les intervalles viennent des mêmes réplicats bootstrap des mêmes sujets. "
-    "Ils ne sont pas corrigés pour le nombre de comparaisons.",
+    "sign_better": "premier meilleur",
+    "sign_worse": "second meilleur",
+    "sign_undecided": "non démontrée",
+    "sign_unknown": "sans intervalle",
+    "differences_note": "▲ le premier est meilleur, ▼ le second est meilleur, = aucune différence "
+    "démontrée : l’intervalle contient zéro. Les intervalles viennent des mêmes réplicats "
+    "bootstrap des mêmes sujets. Ils ne sont pas corrigés pour le nombre de comparaisons.",
     # other endpoints
     "secondary_heading": "Critère secondaire : {endpoint}",
     "secondary_lead": "À lire avec prudence : l’expérience est conçue pour le critère principal.",
@@ -400,3 +418,5 @@ FRENCH: Mapping[str, str] = {
     "rapport avant d’utiliser le modèle dans un hôpital semblable au plus faible.",
     "mc_provenance": "Provenance",
 }
+
+FRENCH: Mapping[str, str] = {key: typeset(sentence) for key, sentence in _SENTENCES.items()}

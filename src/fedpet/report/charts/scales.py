@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
+POWERS = (0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 10.0)
 RATIOS = (0.1, 0.2, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 10.0)
 
 
@@ -89,5 +90,5 @@ def ratios(values: Iterable[float], *, start: float = 4.0, end: float = 96.0) ->
     low, high = (0.75 if low == 1 else low), (1.5 if high == 1 else high)
     ticks = tuple(tick for tick in RATIOS if low <= tick <= high)
     if len(ticks) > 4:
-        ticks = tuple(tick for tick in ticks if tick in (0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 10.0))
+        ticks = tuple(tick for tick in ticks if tick in POWERS or tick == high)
     return Scale(low=low, high=high, ticks=ticks, logarithmic=True, start=start, end=end)

@@ -30,15 +30,36 @@ def _strip(*children: str, title: str) -> Markup:
     return tag("svg", tag("title", title), *children, class_="strip", role="img", aria_label=title)
 
 
-def axis(scale: Scale, labels: Sequence[str], *, title: str) -> Markup:
-    """Return the labels of an axis, for the head of the column."""
+def axis(scale: Scale, labels: Sequence[str], *, title: str, anchor: float) -> Markup:
+    """Return the labels of an axis, for the head of the column.
+
+    Args:
+        scale: The axis of the column.
+        labels: Its ticks as they are printed.
+        title: What the axis shows.
+        anchor: The tick that stays on a narrow screen, with the ends if they are far from it.
+    """
     texts = [
-        tag("text", label, x=percent(scale.x(tick)), y=14, text_anchor="middle")
+        tag(
+            "text",
+            label,
+            x=percent(scale.x(tick)),
+            y=14,
+            text_anchor="middle",
+            class_="major" if _stays(tick, scale, anchor) else "minor",
+        )
         for tick, label in zip(scale.ticks, labels, strict=True)
     ]
     return tag(
         "svg", tag("title", title), *texts, class_="axis", role="img", width="100%", height=18
     )
+
+
+def _stays(tick: float, scale: Scale, anchor: float) -> bool:
+    end = tick in (scale.ticks[0], scale.ticks[-1])
+    alone = all(abs(other - anchor) > 1e-9 for other in scale.ticks)
+    far = alone or abs(scale.share(tick) - scale.share(anchor)) >= 0.45
+    return abs(tick - anchor) < 1e-9 or (end and far)
 
 
 def _references(scale: Scale, references: Sequence[Reference]) -> list[Markup]:

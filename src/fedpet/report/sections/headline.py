@@ -22,7 +22,6 @@ class Card:
 
 def cards(results: Results, words: Words) -> tuple[Card, ...]:
     """Return the four numbers, each with its interval where it is an estimate."""
-    endpoint = words.endpoint(results.primary)
     leading = results.leading
     found = (
         results.estimate("performance", results.primary, leading.id, "c_within")
@@ -33,7 +32,9 @@ def cards(results: Results, words: Words) -> tuple[Card, ...]:
         Card(
             label=words("card_c", arm=words.arm_inside(leading) if leading else "–"),
             shown=words.estimate(found),
-            note=words("card_c_note", endpoint=endpoint, who=_judged_on(results, words)),
+            note=words(
+                "card_c_note", endpoint=words.title(results.primary), who=_judged_on(results, words)
+            ),
         ),
         _people(results, words),
         _gain(results, words, leading),

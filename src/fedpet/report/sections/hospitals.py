@@ -35,7 +35,7 @@ def forests(results: Results, words: Words, endpoint: str) -> tuple[StripTable, 
         for one in (overall, *(estimate(mapping(row.get("c_within"))) for row in listed)):
             if one is not None:
                 values += [v for v in (one.value, one.low, one.high) if v is not None]
-    scale = scales.linear(values, most=7)
+    scale = scales.linear(values, most=5)
     return tuple(_forest(results, words, endpoint, arm, listed, scale) for arm, listed in found)
 
 
@@ -68,7 +68,7 @@ def _forest(
             note = words("n_events", n=total, events=some)
         drawn.append(
             _row(words, text(row.get("site")), note, one, scale, references,
-                 reason=words.named("reason", text(row.get("reason")), otherwise="–"))
+                 reason=words.named("reason", text(row.get("reason"))) or "–")
         )  # fmt: skip
     if overall is not None:
         drawn.append(
@@ -80,7 +80,10 @@ def _forest(
         caption=words("forest_caption", arm=words.arm(arm)),
         heads=(words("hospital"), words("c_index"), words("value_95")),
         axis=strips.axis(
-            scale, [words.number(tick, 1) for tick in scale.ticks], title=words("c_index")
+            scale,
+            [words.number(tick, 1) for tick in scale.ticks],
+            title=words("c_index"),
+            anchor=CHANCE,
         ),
         rows=tuple(drawn),
         legend=(

@@ -36,6 +36,7 @@ def hazard_ratios(results: Results, words: Words, endpoint: str) -> StripTable |
         axis=strips.axis(
             scale, [words.number(tick, _decimals(tick)) for tick in scale.ticks],
             title=words("hazard_ratio"),
+            anchor=1.0,
         ),
         rows=tuple(_ratio_row(row, one, scale, words) for row, one in found),
     )  # fmt: skip

@@ -27,6 +27,7 @@ from fedpet.report.words import Shown, Words
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 LOOKS = ("low", "middle", "high")
 CHANCE = 0.5
+SIGNS = {"better": "▲", "worse": "▼", "undecided": "=", "unknown": "?"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,7 +189,10 @@ def bars(results: Results, words: Words, endpoint: str) -> StripTable | None:
         caption=words("bars_caption", endpoint=words.endpoint(endpoint)),
         heads=(words("model"), words("c_within"), words("value_95")),
         axis=strips.axis(
-            scale, [words.number(tick, 2) for tick in scale.ticks], title=words("c_within")
+            scale,
+            [words.number(tick, 2) for tick in scale.ticks],
+            title=words("c_within"),
+            anchor=CHANCE,
         ),
         rows=tuple(listed),
         legend=tuple(legend),
@@ -285,6 +289,7 @@ def differences(results: Results, words: Words, endpoint: str) -> StripTable | N
                     title=f"{label}: {shown.value} ({shown.interval})",
                 ),
                 shown=shown,
+                sign=SIGNS[one.sign],
                 word=words(f"sign_{one.sign}"),
             )
         )
@@ -296,6 +301,7 @@ def differences(results: Results, words: Words, endpoint: str) -> StripTable | N
             scale,
             [words.number(tick, 2, signed=True) for tick in scale.ticks],
             title=words("difference_axis"),
+            anchor=0.0,
         ),
         rows=tuple(listed),
         note=words("differences_note"),

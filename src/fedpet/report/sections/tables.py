@@ -19,6 +19,7 @@ class StripRow:
         strip: The chart.
         shown: The number that the chart draws.
         word: A conclusion in a word or two, empty if the table has none.
+        sign: The same as one sign, for a narrow screen.
         strong: Whether the row is what the report is about.
     """
 
@@ -27,6 +28,7 @@ class StripRow:
     strip: Markup
     shown: Shown
     word: str = ""
+    sign: str = ""
     strong: bool = False
 
 
