@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,6 +13,8 @@ from typing import Literal, TypeAlias
 from fedpet.errors import StoreError
 
 Severity: TypeAlias = Literal["error", "warning", "info"]
+EXAMPLES = 3
+NUMBER = re.compile(r"(\(\w{4},\w{4}\))|(?<![\w.])[-+]?\d+(?:\.\d+)?(?!\w)")
 ORDER: dict[str, int] = {"error": 0, "warning": 1, "info": 2}
 
 
@@ -169,10 +173,12 @@ class Finding:
     Args:
         code: A key of `KINDS`, or a code of imaging.
         severity: `error`, `warning` or `info`; see `Kind`.
-        title: One sentence with counts; it may leave the hospital, the rest does not.
+        title: One sentence with counts. Code, severity, title and fix may leave the hospital; the
+            rest does not.
         subjects: Pseudonyms of those concerned, sorted.
         lines: Lines of the clinical table, from 1, where no pseudonym can be told.
         fix: What to do.
+        details: What was found in single scans, a few examples.
     """
 
     code: str
@@ -181,6 +187,7 @@ class Finding:
     subjects: tuple[str, ...] = ()
     lines: tuple[int, ...] = ()
     fix: str
+    details: tuple[str, ...] = ()
 
 
 def found(
@@ -191,6 +198,7 @@ def found(
     lines: Sequence[int] = (),
     severity: Severity | None = None,
     fix: str = "",
+    details: Iterable[str] = (),
 ) -> Finding:
     """Make a finding; severity and remedy are those of its kind unless told.
 
@@ -208,7 +216,26 @@ def found(
         subjects=tuple(sorted(set(subjects))),
         lines=tuple(sorted(lines)),
         fix=fix or kind.fix,
+        details=_a_few(details),
     )
+
+
+def _a_few(details: Iterable[str]) -> tuple[str, ...]:
+    """Return the most frequent texts, and say if there are more."""
+    often = Counter(details)
+    ordered = sorted(often, key=lambda text: (-often[text], text))
+    more = () if len(ordered) <= EXAMPLES else (f"... and {len(ordered) - EXAMPLES} more",)
+    return (*ordered[:EXAMPLES], *more)
+
+
+def without_numbers(text: str) -> str:
+    """Return a text without the values of a single scan; tags such as (0010,1030) stay.
+
+    Examples:
+        >>> without_numbers("The weight (0010,1030) is 0.5 kg.")
+        'The weight (0010,1030) is … kg.'
+    """
+    return NUMBER.sub(lambda match: match[1] or "…", text)
 
 
 def worst_first(findings: Iterable[Finding]) -> tuple[Finding, ...]:
@@ -248,6 +275,7 @@ def read_findings(path: Path) -> tuple[Finding, ...]:
                 subjects=tuple(item["subjects"]),
                 lines=tuple(item["lines"]),
                 fix=item["fix"],
+                details=tuple(item["details"]),
             )
             for item in json.loads(path.read_bytes())
         )
