@@ -257,7 +257,13 @@ def choose_mask(
     """
     ranked = []
     rejected = []
+    seen: set[tuple[str, str, int]] = set()
     for one in candidates:
+        copy = (one.kind, one.series_uid or one.path, one.size)
+        if copy in seen:
+            rejected.append(_mask_aside(one, "It is a copy of a mask in the folder."))
+            continue
+        seen.add(copy)
         rank, target = _mask_rank(pet, ct, one)
         if target:
             ranked.append((rank, one, target))

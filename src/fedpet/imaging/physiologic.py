@@ -19,6 +19,7 @@ from fedpet.imaging.volume import Grid, Volume
 
 AIR_HU_MAX: Final = -400
 LUNG_ML_MIN: Final = 300.0
+WARM_SUV_MIN: Final = 0.2
 # Distances from the top of the image where there is no CT: adult, from the vertex or the skull
 # base (images shorter than 900 mm start below the vertex).
 VERTEX_TO_APEX_MM: Final = 290.0
@@ -29,15 +30,17 @@ WHOLE_MM: Final = 900.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Landmarks:
-    """Where the lungs lie, in LPS mm.
+    """Where the body and its lungs lie, in LPS mm.
 
     Args:
+        top_z: Top of the body in the image.
         apex_z: Top of the lungs.
         base_z: Bottom of the lungs.
-        middle_x: Midline.
+        middle_x: Midline of the body.
         middle_y: Half depth of the lungs.
     """
 
+    top_z: float
     apex_z: float
     base_z: float
     middle_x: float
@@ -54,50 +57,47 @@ def find_landmarks(suv: Volume, ct: Volume | None) -> Landmarks:
     Returns:
         Landmarks in LPS mm.
     """
-    if ct is not None:
-        hu = to_common_grid(ct, suv.grid, fill=-1024, kind="ct").array
-        found = _lungs(hu, suv.grid)
-        if found is not None:
-            return found
-    warm = np.argwhere(suv.array > 0.2)
+    warm = np.argwhere(suv.array > WARM_SUV_MIN)
     index = warm if len(warm) else np.array([[0, 0, 0], np.array(suv.array.shape) - 1])
     places = suv.grid.to_lps(index.astype(np.float64))
-    middle = places.mean(axis=0)
+    x, y, _ = (float(part) for part in places.mean(axis=0))
     top, bottom = float(places[:, 2].max()), float(places[:, 2].min())
+    if ct is not None:
+        hu = to_common_grid(ct, suv.grid, fill=-1024, kind="ct").array
+        lungs = _lung_places(hu, suv.grid)
+        if lungs is not None:
+            low, high = np.percentile(lungs, [1, 99], axis=0)
+            return Landmarks(
+                top_z=top,
+                apex_z=float(high[2]),
+                base_z=float(low[2]),
+                middle_x=x,
+                middle_y=float(low[1] + high[1]) / 2,
+            )
     apex = top - (VERTEX_TO_APEX_MM if top - bottom >= WHOLE_MM else SKULL_BASE_TO_APEX_MM)
-    return Landmarks(
-        apex_z=apex,
-        base_z=apex - LUNG_HEIGHT_MM,
-        middle_x=float(middle[0]),
-        middle_y=float(middle[1]),
-    )
+    return Landmarks(top_z=top, apex_z=apex, base_z=apex - LUNG_HEIGHT_MM, middle_x=x, middle_y=y)
 
 
-def _lungs(hu: NDArray[np.int16], grid: Grid) -> Landmarks | None:
-    """Return landmarks from large pockets of air that do not reach the sides of the image."""
-    parts, count = ndimage.label(hu < AIR_HU_MAX)
-    if not count:
+def _lung_places(hu: NDArray[np.int16], grid: Grid) -> NDArray[np.float64] | None:
+    """Return LPS places of the lungs: the largest pockets of air closed in every axial slice.
+
+    Slice by slice, as nose and windpipe join the lungs to the air of the room.
+    """
+    air = hu < AIR_HU_MAX
+    in_slice = np.zeros((3, 3, 3), bool)
+    in_slice[1] = ndimage.generate_binary_structure(2, 1)
+    parts, count = ndimage.label(air, in_slice)
+    sides = [parts[:, edge, :].ravel() for edge in (0, -1)]
+    sides += [parts[:, :, edge].ravel() for edge in (0, -1)]
+    closed = np.ones(count + 1, bool)
+    closed[np.unique(np.concatenate(sides))] = False
+    closed[0] = False
+    pockets, count = ndimage.label(closed[parts])
+    sizes_ml = np.bincount(pockets.ravel(), minlength=count + 1)[1:] * grid.voxel_ml
+    if not count or sizes_ml.max() < LUNG_ML_MIN:
         return None
-    sizes = np.bincount(parts.ravel(), minlength=count + 1) * grid.voxel_ml
-    outside = np.unique(
-        np.concatenate(
-            [parts[:, edge, :].ravel() for edge in (0, -1)]
-            + [parts[:, :, edge].ravel() for edge in (0, -1)]
-        )
-    )
-    sizes[0], sizes[outside] = 0, 0
-    large = np.flatnonzero(sizes >= LUNG_ML_MIN)
-    if not large.size:
-        return None
-    index = np.argwhere(np.isin(parts, large))
-    places = grid.to_lps(index.astype(np.float64))
-    low, high = np.percentile(places, [1, 99], axis=0)
-    return Landmarks(
-        apex_z=float(high[2]),
-        base_z=float(low[2]),
-        middle_x=float(low[0] + high[0]) / 2,
-        middle_y=float(low[1] + high[1]) / 2,
-    )
+    lungs = 1 + np.flatnonzero(sizes_ml >= max(LUNG_ML_MIN, 0.3 * sizes_ml.max()))
+    return grid.to_lps(np.argwhere(np.isin(pockets, lungs)).astype(np.float64))
 
 
 def organ_at(place: NDArray[np.float64], *, volume_ml: float, landmarks: Landmarks) -> str:
@@ -109,7 +109,7 @@ def organ_at(place: NDArray[np.float64], *, volume_ml: float, landmarks: Landmar
         landmarks: Of the subject.
 
     Examples:
-        >>> lungs = Landmarks(apex_z=0, base_z=-230, middle_x=0, middle_y=0)
+        >>> lungs = Landmarks(top_z=290, apex_z=0, base_z=-230, middle_x=0, middle_y=0)
         >>> organ_at(np.array([0, 0, 200.0]), volume_ml=900, landmarks=lungs)
         'brain'
         >>> organ_at(np.array([60, 20, -100.0]), volume_ml=30, landmarks=lungs)
@@ -120,7 +120,11 @@ def organ_at(place: NDArray[np.float64], *, volume_ml: float, landmarks: Landmar
     above_apex = float(place[2]) - landmarks.apex_z
     below_base = landmarks.base_z - float(place[2])
     height = landmarks.apex_z - landmarks.base_z
-    if above_apex > 130 or (above_apex > 80 and volume_ml > 100):
+    if (
+        above_apex > 130
+        or (above_apex > 80 and volume_ml > 100)
+        or (landmarks.top_z - float(place[2]) < 200 and volume_ml > 400)
+    ):
         return "brain"  # FDG does not show brain metastases; whatever lies there is left out
     if -0.6 * height < below_base < 15 and -20 < x < 100 and y < 0 and 20 < volume_ml < 600:
         return "heart"
@@ -130,6 +134,6 @@ def organ_at(place: NDArray[np.float64], *, volume_ml: float, landmarks: Landmar
         return "liver"
     if -60 < below_base < 120 and x > 0 and volume_ml > 150:
         return "spleen"
-    if below_base > 260 and abs(x) < 50 and volume_ml > 10:
+    if below_base > 240 and abs(x) < 50 and volume_ml > 10:
         return "bladder"
     return ""
