@@ -70,12 +70,12 @@ def patient_and_study(exam: Exam) -> Dataset:
         ds.PatientWeight = f"{exam.weight_kg:.1f}"
     ds.StudyInstanceUID = exam.uid("study")
     ds.StudyID = "1"
-    ds.Laterality = ""
     return ds
 
 
 def _equipment(ds: Dataset, exam: Exam) -> None:
     ds.Manufacturer, ds.ManufacturerModelName, _ = MODELS[exam.scanner.vendor]
+    ds.BodyPartExamined = "WHOLEBODY"
     ds.InstitutionName = f"Phantom hospital {exam.site}"
     ds.DeviceSerialNumber = "0"
     ds.SoftwareVersions = "phantom"

@@ -110,14 +110,14 @@ def _present(lesions: Volume) -> list[int]:
     return [int(label) for label in np.unique(lesions.array) if label]
 
 
-def _slices(exam: Exam, grid: Grid) -> list[Dataset]:
-    """Return references to the slices of the PET, head first."""
-    found = []
-    for i in range(grid.shape[0]):
+def _slices(exam: Exam, lesions: Volume) -> dict[int, Dataset]:
+    """Return references to the PET slices that hold a lesion, by slice number, head first."""
+    found = {}
+    for i in np.flatnonzero(lesions.array.any(axis=(1, 2))).tolist():
         item = Dataset()
         item.ReferencedSOPClassUID = PositronEmissionTomographyImageStorage
         item.ReferencedSOPInstanceUID = exam.uid("pet", i)
-        found.append(item)
+        found[i] = item
     return found
 
 
@@ -138,13 +138,13 @@ def _object(exam: Exam, *, modality: str, sop_class: str, number: str) -> Datase
 def structure_set(exam: Exam, lesions: Volume) -> Dataset:
     """Return an RT structure set, one region of interest per lesion, drawn on the PET slices."""
     ds = _object(exam, modality="RTSTRUCT", sop_class=RTStructureSetStorage, number="20")
-    images = _slices(exam, lesions.grid)
+    images = _slices(exam, lesions)
     ds.OperatorsName = ""
     ds.InstanceNumber = "1"
     ds.StructureSetLabel = "LESIONS"
     ds.StructureSetDate, ds.StructureSetTime = date(exam.start), time(exam.start)
     series = Dataset()
-    series.SeriesInstanceUID, series.ContourImageSequence = exam.uid("pet"), images
+    series.SeriesInstanceUID, series.ContourImageSequence = exam.uid("pet"), [*images.values()]
     study = Dataset()
     study.ReferencedSOPClassUID = "1.2.840.10008.3.1.2.3.1"
     study.ReferencedSOPInstanceUID = ds.StudyInstanceUID
@@ -173,7 +173,7 @@ def structure_set(exam: Exam, lesions: Volume) -> Dataset:
     return ds
 
 
-def _contours(mask: NDArray[np.bool_], grid: Grid, images: list[Dataset]) -> list[Dataset]:
+def _contours(mask: NDArray[np.bool_], grid: Grid, images: dict[int, Dataset]) -> list[Dataset]:
     x0, y0, top = grid.origin_mm
     found = []
     for i in np.flatnonzero(mask.any(axis=(1, 2))).tolist():
@@ -200,7 +200,7 @@ def segmentation(exam: Exam, lesions: Volume) -> Dataset:
     """Return a binary DICOM segmentation, one segment per lesion, only frames that hold some."""
     ds = _object(exam, modality="SEG", sop_class=SegmentationStorage, number="21")
     grid, labels = lesions.grid, _present(lesions)
-    images = _slices(exam, grid)
+    images = _slices(exam, lesions)
     ds.InstanceNumber = "1"
     ds.ContentDate, ds.ContentTime = date(exam.start), time(exam.start)
     ds.ContentLabel, ds.ContentDescription = "LESIONS", "Lesions of the PET"
@@ -211,7 +211,8 @@ def segmentation(exam: Exam, lesions: Volume) -> Dataset:
     ds.BitsAllocated, ds.BitsStored, ds.HighBit, ds.PixelRepresentation = 1, 1, 0, 0
     ds.LossyImageCompression, ds.SegmentationType = "00", "BINARY"
     series = Dataset()
-    series.SeriesInstanceUID, series.ReferencedInstanceSequence = exam.uid("pet"), images
+    series.SeriesInstanceUID = exam.uid("pet")
+    series.ReferencedInstanceSequence = [*images.values()]
     ds.ReferencedSeriesSequence = [series]
     ds.SegmentSequence = [_segment(number, label) for number, label in enumerate(labels, 1)]
     ds.SharedFunctionalGroupsSequence = [_shared(grid)]
