@@ -168,15 +168,21 @@ class Results:
             if text(row.get("id"))
         )
 
+    def measured_arms(self, endpoint: str) -> tuple[Arm, ...]:
+        """Return the arms that were judged on a survival endpoint, in the document's order."""
+        found = self.part("performance", endpoint)
+        return tuple(arm for arm in self.arms if arm.id in found)
+
+    def leading_arms(self, endpoint: str) -> tuple[Arm, ...]:
+        """Return the federated network and the Cox model, as far as they were judged."""
+        by_id = {arm.id: arm for arm in self.measured_arms(endpoint)}
+        return tuple(by_id[name] for name in LEADING_ARMS if name in by_id)
+
     @property
     def leading(self) -> Arm | None:
         """The arm that the headline is about: the federated network, else the Cox model."""
-        measured = self.part("performance", self.primary)
-        known = {arm.id: arm for arm in self.arms if arm.id in measured}
-        for name in LEADING_ARMS:
-            if name in known:
-                return known[name]
-        return next(iter(known.values()), None)
+        leading = self.leading_arms(self.primary) or self.measured_arms(self.primary)
+        return leading[0] if leading else None
 
     @property
     def plan_settings(self) -> Json:

@@ -9,8 +9,8 @@ from functools import cache
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from fedpet.report.document import Results, count, open_results
-from fedpet.report.sections import headline, hospitals, models, outcomes, provenance
-from fedpet.report.sections.outcomes import Figure
+from fedpet.report.sections import curves, headline, hospitals, models, outcomes, provenance
+from fedpet.report.sections.curves import Figure
 from fedpet.report.sections.tables import NumberTable, StripTable
 from fedpet.report.words import Words, words_of
 
@@ -129,11 +129,11 @@ def _outcome(results: Results, words: Words, endpoint: str) -> Outcome:
     return Outcome(
         name=endpoint,
         title=words.title(endpoint),
-        curves=outcomes.curves(results, words, endpoint),
+        curves=curves.curves(results, words, endpoint),
         bars=outcomes.bars(results, words, endpoint),
         comparison=outcomes.comparison(results, words, endpoint),
         differences=outcomes.differences(results, words, endpoint),
-        calibration=outcomes.calibration(results, words, endpoint),
+        calibration=curves.calibration(results, words, endpoint),
         calibration_lead=words("calibration_lead", endpoint=words.endpoint(endpoint)),
     )
 

@@ -15,7 +15,7 @@ from fedpet.report.document import (
     sequence,
     text,
 )
-from fedpet.report.sections.outcomes import CHANCE, leading_arms
+from fedpet.report.sections.outcomes import CHANCE
 from fedpet.report.sections.tables import StripRow, StripTable, TextTable
 from fedpet.report.words import Shown, Words
 
@@ -25,7 +25,7 @@ SEVERITIES = ("error", "warning", "info")
 def forests(results: Results, words: Words, endpoint: str) -> tuple[StripTable, ...]:
     """Show each leading arm's C-index at every hospital, on one axis."""
     found = []
-    for arm in leading_arms(results, endpoint):
+    for arm in results.leading_arms(endpoint):
         listed = results.rows("site_performance", endpoint, arm.id)
         if listed:
             found.append((arm, listed))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fedpet.report.charts import round_curves, scales, strips
 from fedpet.report.document import Estimate, Json, Results, number, numbers, text
-from fedpet.report.sections.outcomes import Figure
+from fedpet.report.sections.curves import Figure
 from fedpet.report.sections.tables import StripRow, StripTable
 from fedpet.report.words import Words
 

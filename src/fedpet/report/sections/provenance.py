@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from fedpet.report.document import Results, count, mapping, number, rows, sequence, text
-from fedpet.report.sections.outcomes import measured_arms
 from fedpet.report.sections.tables import TextTable
 from fedpet.report.words import Words
 
@@ -56,7 +55,7 @@ def _same_subjects(results: Results, words: Words) -> tuple[Check, ...]:
                 count(mapping(part[arm.id]).get("subjects")),
                 count(mapping(part[arm.id]).get("events")),
             )
-            for arm in measured_arms(results, endpoint)
+            for arm in results.measured_arms(endpoint)
         }
         if sizes:
             name = words("check_same", endpoint=words.endpoint(endpoint))
