@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fedpet.federation.evaluation import grid_of
 from fedpet.survival import scores
+from fedpet.survival.grid import grid_of
 from fedpet.survival.preprocessing import MONTH_DAYS
 from references import brca, lung, reference
 

@@ -21,8 +21,6 @@ from fedpet.survival import cox
 from fedpet.survival.baseline import piecewise_hazard
 from fedpet.survival.preprocessing import Preprocessing
 
-RISK_BINS = 1000
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fitted:
@@ -33,8 +31,8 @@ class Fitted:
         columns: Covariates that it reads, before preprocessing.
         endpoints: What it predicts.
         arrays: `prep.*`, and `cox.*` or `model.*`.
-        cdf: Distribution function of its risks over the training subjects, by endpoint; maps a
-            risk to the share of training subjects below it.
+        cdf: Distribution function of its risks over the training subjects, by endpoint, at
+            `DISTRIBUTION_BINS` + 1 equally spaced risks; maps a risk to the share below it.
     """
 
     kind: str
@@ -93,7 +91,6 @@ def fit_cox(
     body = {
         "endpoint": endpoint,
         "columns": list(prep.columns),
-        "ties": run.plan.cox.ties,
         "select": select,
     }
     sites_min = 1 if site is not None else None
@@ -199,7 +196,6 @@ def train_federated(
                 sites=fold.train_sites,
                 body={
                     "round": number,
-                    "rounds": plan.training.rounds,
                     "columns": list(prep.columns),
                     "select": fold.training(),
                 },
@@ -243,7 +239,6 @@ def train_alone(
         return {}
     body = {
         "round": 1,
-        "rounds": plan.training.rounds,
         "repeat": plan.training.rounds,
         "columns": list(prep.columns),
         "select": fold.training(),
@@ -276,8 +271,7 @@ def with_risks(
     """Add the distribution of a model's risks over its training subjects, per endpoint.
 
     Returns:
-        The model with `cdf`, [RISK_BINS + 1] values from 0 to 1 for each survival endpoint it
-        predicts.
+        The model with `cdf`, values from 0 to 1, for each survival endpoint it predicts.
     """
     sites = fold.train_sites if site is None else (site,)
     members = fold.train_sites if site is not None else None
@@ -293,7 +287,7 @@ def with_risks(
                 label=f"Distribution of risks, {fold.label}",
                 kind="risks",
                 sites=sites,
-                body={**body, "bins": RISK_BINS, "select": fold.training(members=members)},
+                body={**body, "select": fold.training(members=members)},
                 arrays=arrays,
                 sites_min=None if site is None else 1,
             ),

@@ -3,54 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from fedpet.federation.arms import Fitted
 from fedpet.federation.asking import Execution, Question, ask, by_site
 from fedpet.federation.preparation import Fold
 from fedpet.federation.records import Record
 from fedpet.parameters import Array, Parameters
-from fedpet.survival.preprocessing import MONTH_DAYS
-
-RISK_BINS = 42  # a multiple of three, so that risk thirds end on an edge
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Grid:
-    """Where times and risks are binned for evaluation.
-
-    Args:
-        horizons_days: Times at which AUC, Brier score and calibration are given.
-        time_edges_days: Half months up to the last horizon, then quarters for two more years.
-        risk_edges: Equal shares of the training subjects' risks.
-    """
-
-    horizons_days: NDArray[np.float64]
-    time_edges_days: NDArray[np.float64]
-    risk_edges: NDArray[np.float64]
-
-
-def grid_of(horizons_months: Sequence[float]) -> Grid:
-    """Return the grid for a plan's horizons.
-
-    Examples:
-        >>> len(grid_of([6, 12, 24]).time_edges_days)
-        57
-    """
-    last = max(horizons_months)
-    halves = np.arange(0, last + 0.25, 0.5)
-    quarters = np.arange(last + 3, last + 24.1, 3)
-    edges = np.unique(np.concatenate([halves, quarters, np.asarray(horizons_months, float)]))
-    return Grid(
-        horizons_days=np.asarray(horizons_months, float) * MONTH_DAYS,
-        time_edges_days=edges * MONTH_DAYS,
-        risk_edges=np.linspace(0.0, 1.0, RISK_BINS + 1),
-    )
-
 
 Layer = Mapping[str, tuple[Fitted, Mapping[str, Any]]]
 """Which model each site judges in one exchange, and on which of its subjects."""
@@ -114,7 +73,6 @@ def judge(
         closed = yield from ask(
             run,
             _question(
-                run,
                 step=f"evaluate/{arm}/{endpoint}/{number}",
                 label=f"Evaluating {label}, {endpoint}",
                 endpoint=endpoint,
@@ -130,7 +88,10 @@ def judge(
 def judge_each(
     run: Execution, *, arm: str, label: str, endpoint: str, layers: Sequence[Layer]
 ) -> Generator[Record, None, dict[str, Parameters | str]]:
-    """Ask every hospital for its own result: a named release that its policy allows or refuses.
+    """Ask every hospital for its own C-index: a named release that its policy allows or refuses.
+
+    Only counts of pairs are asked for; a hospital's histogram by time and risk would show its
+    single subjects.
 
     Returns:
         By site: the arrays summed over layers, or the reason why there are none.
@@ -140,7 +101,6 @@ def judge_each(
         closed = yield from ask(
             run,
             _question(
-                run,
                 step=f"evaluate-each/{arm}/{endpoint}/{number}",
                 label=f"Hospitals' own results of {label}, {endpoint}",
                 endpoint=endpoint,
@@ -159,9 +119,8 @@ def judge_each(
 
 
 def _question(
-    run: Execution, *, step: str, label: str, endpoint: str, layer: Layer, release: str | None
+    *, step: str, label: str, endpoint: str, layer: Layer, release: str | None
 ) -> Question:
-    grid = grid_of(run.plan.endpoints.horizons_months)
     bodies: dict[str, dict[str, Any]] = {}
     arrays: dict[str, dict[str, Array]] = {}
     for site, (model, select) in layer.items():
@@ -170,15 +129,9 @@ def _question(
     return Question(
         step=step,
         label=label,
-        kind="evaluate",
+        kind="concordance" if release else "evaluate",
         sites=tuple(sorted(layer)),
-        body={"bootstrap": run.plan.evaluation.bootstrap, "seed": run.plan.seed},
         body_by_site=bodies,
-        arrays={
-            "grid.horizons_days": grid.horizons_days,
-            "grid.time_edges_days": grid.time_edges_days,
-            "grid.risk_edges": grid.risk_edges,
-        },
         arrays_by_site=arrays,
         release=release,
         sites_min=0 if release else None,

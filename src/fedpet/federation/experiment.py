@@ -188,9 +188,11 @@ def _judge(
         judged[endpoint] = {}
         for arm in LABELS:
             if arm == LOCAL:
-                layers = local_layers(folds, [done.local for done in fitted])
                 if endpoint != plan.endpoints.primary:
                     continue
+                layers = local_layers(folds, [done.local for done in fitted])
+                if any(len(layer) < plan.sites.sites_min for layer in layers):
+                    continue  # too few hospitals released their local model
             else:
                 models = [_model(done, arm, endpoint) for done in fitted]
                 known = [model for model in models if model is not None]

@@ -15,6 +15,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -143,7 +144,7 @@ class Journal:
                 do="Start a new run, or restore what was changed.",
             )
         return Closed(
-            arrays=from_bytes(row[1]),
+            arrays=from_bytes(zlib.decompress(row[1])),
             sites=json.loads(row[2]),
             seconds=row[3],
             bytes_out=row[4],
@@ -158,7 +159,7 @@ class Journal:
             (
                 step,
                 asked,
-                to_bytes(closed.arrays),
+                zlib.compress(to_bytes(closed.arrays), 1),  # histograms are mostly zeros
                 json.dumps(closed.sites, sort_keys=True),
                 closed.seconds,
                 closed.bytes_out,

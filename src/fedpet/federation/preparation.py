@@ -215,7 +215,7 @@ def moments_of(run: Execution, fold: Fold) -> Generator[Record, None, tuple[Fold
     """
     inputs = run.plan.inputs
     columns = (*inputs.clinical, *inputs.biomarkers)
-    body = {"columns": list(columns), "log": list(inputs.log), "select": fold.training()}
+    body = {"columns": list(columns), "select": fold.training()}
     counted = yield from ask(
         run,
         Question(

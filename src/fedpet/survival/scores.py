@@ -143,6 +143,34 @@ def performance_sums(
     }
 
 
+def own_sums(
+    *,
+    risk: Floats,
+    time_days: Floats,
+    event: NDArray[np.bool_],
+    strata: NDArray[np.int64],
+    weights: Floats,
+) -> dict[str, Floats]:
+    """Sum what one hospital may release of its own: pairs and counts, nothing by time or risk.
+
+    The arguments are those of `performance_sums`.
+
+    Returns:
+        `pairs` [R + 1, 3]; `subjects` and `events`, each [1].
+    """
+    return {
+        "pairs": _pairs(risk, time_days, event, strata, weights),
+        "subjects": np.array([float(len(risk))]),
+        "events": np.array([float(event.sum())]),
+    }
+
+
+def concordance_within(pairs: Floats) -> Measured:
+    """Turn summed pairs, [R + 1, 3], into the C-index within hospitals."""
+    concordant, tied, comparable = pairs.T
+    return Measured(replicates=_ratio(concordant + tied / 2, comparable))
+
+
 def _scatter(weights: Floats, bins: NDArray[np.int64], count: int) -> Floats:
     """Add the columns of `weights` into their bins, [rows, count]."""
     summed = np.zeros((len(weights), count))
@@ -239,11 +267,10 @@ def performance(
         points = _groups(joint, summed["predicted"][:, h], edge)
         slope.append(Measured(replicates=_slope(*points)))
         bins.append(_bins(*points))
-    concordant, tied, pairs = summed["pairs"].T
     return Performance(
         subjects=round(float(joint[0].sum())),
         events=round(float(joint[0, 1].sum())),
-        c_within=Measured(replicates=_ratio(concordant + tied / 2, pairs)),
+        c_within=concordance_within(summed["pairs"]),
         c_global=Measured(replicates=_concordance(joint)),
         auc=tuple(auc),
         brier=tuple(brier),

@@ -13,6 +13,7 @@ from torch import Tensor
 from fedpet.cohort.samples import Cohort
 from fedpet.errors import DataError
 from fedpet.plan import Plan
+from fedpet.training.selection import labels_of
 
 SHIFT_PIXELS = 3
 GAIN_SD = 0.06
@@ -78,7 +79,7 @@ def samples_of(
         times[name] = torch.from_numpy(np.nan_to_num(days).astype(np.float32))
         events[name] = torch.from_numpy(seen.astype(bool))
     for name in plan.endpoints.binary:
-        labels = cohort.binary.get(name, np.full(len(cohort.subjects), np.nan))[rows]
+        labels = labels_of(cohort, name)[rows]
         known[name] = torch.from_numpy(~np.isnan(labels))
         events[name] = torch.from_numpy(np.nan_to_num(labels) > 0.5)
     return Samples(

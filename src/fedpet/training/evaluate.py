@@ -15,10 +15,11 @@ from fedpet.parameters import Array, Parameters
 from fedpet.plan import Plan
 from fedpet.survival import scores
 from fedpet.survival.baseline import survival_at
+from fedpet.survival.grid import DISTRIBUTION_BINS, grid_of
 from fedpet.survival.likelihoods import survival_from_logits
 from fedpet.training.batches import samples_of
 from fedpet.training.loop import load_model, network_of
-from fedpet.training.selection import select
+from fedpet.training.selection import labels_of, select
 from fedpet.training.statistics import design, edges_days, known_outcome, stratum_codes
 
 Floats = NDArray[np.float64]
@@ -31,9 +32,9 @@ def evaluate(cohort: Cohort, plan: Plan, body: Body, arrays: Parameters) -> dict
 
     Args:
         cohort: The site's cohort.
-        plan: Names the endpoints.
-        body: `model`, `endpoint`, `columns`, `select`, `bootstrap`, `seed`.
-        arrays: The model; `grid.*` for survival endpoints; `risk.cdf` to spread risks evenly.
+        plan: Names endpoints and horizons, and with them the grid; number and seed of bootstraps.
+        body: `model`, `endpoint`, `columns`, `select`.
+        arrays: The model; `risk.cdf` to spread risks evenly over the bins.
 
     Returns:
         `scores.performance_sums`, or `scores.binary_sums` for a binary endpoint.
@@ -41,11 +42,13 @@ def evaluate(cohort: Cohort, plan: Plan, body: Body, arrays: Parameters) -> dict
     if body["endpoint"] in plan.endpoints.binary:
         return _evaluate_binary(cohort, plan, body, arrays)
     rows, time, event = known_outcome(cohort, plan, body)
-    horizons = arrays["grid.horizons_days"]
+    grid = grid_of(plan.endpoints.horizons_months)
     ends = edges_days(plan)[1:]
     predicted = predict_survival(cohort, plan, body, arrays, rows)
     risk = mean_risk(predicted)
-    at_horizons = np.stack([_at(predicted, ends, horizon) for horizon in horizons], axis=1)
+    at_horizons = np.stack(
+        [_at(predicted, ends, horizon) for horizon in grid.horizons_days], axis=1
+    )
     return dict(
         scores.performance_sums(
             risk=risk,
@@ -54,19 +57,33 @@ def evaluate(cohort: Cohort, plan: Plan, body: Body, arrays: Parameters) -> dict
             time_days=time,
             event=event,
             strata=stratum_codes(cohort)[rows],
-            weights=_weights(cohort, body, rows),
-            horizons_days=horizons,
-            time_edges_days=arrays["grid.time_edges_days"],
-            risk_edges=arrays["grid.risk_edges"],
+            weights=_weights(cohort, plan, rows),
+            horizons_days=grid.horizons_days,
+            time_edges_days=grid.time_edges_days,
+            risk_edges=grid.risk_edges,
+        )
+    )
+
+
+def concordance(cohort: Cohort, plan: Plan, body: Body, arrays: Parameters) -> dict[str, Array]:
+    """Count a model's concordant pairs here: all that a hospital releases of its own results."""
+    rows, time, event = known_outcome(cohort, plan, body)
+    return dict(
+        scores.own_sums(
+            risk=mean_risk(predict_survival(cohort, plan, body, arrays, rows)),
+            time_days=time,
+            event=event,
+            strata=stratum_codes(cohort)[rows],
+            weights=_weights(cohort, plan, rows),
         )
     )
 
 
 def risks(cohort: Cohort, plan: Plan, body: Body, arrays: Parameters) -> dict[str, Array]:
-    """Count the selected subjects' risks in `bins` equal bins of [0, 1]."""
+    """Count the selected subjects' risks in equal bins of [0, 1]."""
     rows, _, _ = known_outcome(cohort, plan, body)
     risk = mean_risk(predict_survival(cohort, plan, body, arrays, rows))
-    counted, _ = np.histogram(risk, bins=int(body["bins"]), range=(0.0, 1.0))
+    counted, _ = np.histogram(risk, bins=DISTRIBUTION_BINS, range=(0.0, 1.0))
     return {"histogram": counted.astype(np.float64)}
 
 
@@ -88,7 +105,7 @@ def predict_survival(
         UpdateError: If the kind of model is unknown, or a prediction is not finite.
     """
     if body["model"] == "cox":
-        log_hazard = design(cohort, body, arrays)[rows] @ arrays["cox.beta"]
+        log_hazard = design(cohort, plan, body, arrays)[rows] @ arrays["cox.beta"]
         edges = edges_days(plan)
         predicted = survival_at(log_hazard, arrays["cox.hazard"], edges, edges[1:])
     elif body["model"] == "network":
@@ -105,12 +122,12 @@ def _evaluate_binary(
     cohort: Cohort, plan: Plan, body: Body, arrays: Parameters
 ) -> dict[str, Array]:
     rows = select(cohort, plan, body["select"])
-    labels = cohort.binary.get(body["endpoint"], np.full(len(cohort.subjects), np.nan))
+    labels = labels_of(cohort, body["endpoint"])
     rows = rows[~np.isnan(labels[rows])]
     probability = torch.sigmoid(_logits(cohort, plan, body, arrays, rows)[:, 0].double()).numpy()
     return dict(
         scores.binary_sums(
-            score=probability, label=labels[rows] > 0.5, weights=_weights(cohort, body, rows)
+            score=probability, label=labels[rows] > 0.5, weights=_weights(cohort, plan, rows)
         )
     )
 
@@ -118,7 +135,7 @@ def _evaluate_binary(
 def _logits(
     cohort: Cohort, plan: Plan, body: Body, arrays: Parameters, rows: NDArray[np.intp]
 ) -> torch.Tensor:
-    matrix = design(cohort, body, arrays)
+    matrix = design(cohort, plan, body, arrays)
     network = network_of(plan, covariates=matrix.shape[1])
     load_model(network, arrays)
     network.eval()
@@ -147,6 +164,6 @@ def _spread(risk: Floats, cdf: Array | None) -> Floats:
     return spread
 
 
-def _weights(cohort: Cohort, body: Body, rows: NDArray[np.intp]) -> Floats:
+def _weights(cohort: Cohort, plan: Plan, rows: NDArray[np.intp]) -> Floats:
     keys = [cohort.subjects[row] for row in rows]
-    return scores.bootstrap_weights(keys, replicates=int(body["bootstrap"]), seed=int(body["seed"]))
+    return scores.bootstrap_weights(keys, replicates=plan.evaluation.bootstrap, seed=plan.seed)

@@ -42,7 +42,7 @@ def train(cohort: Cohort, plan: Plan, body: Body, arrays: Parameters) -> dict[st
     Args:
         cohort: The site's cohort.
         plan: Model and training settings.
-        body: `round` and `rounds` (for the learning rate), `columns`, `select`, maybe `repeat`.
+        body: `round` (for the learning rate), `columns`, `select`, maybe `repeat`.
         arrays: `prep.*`, and the global model as `model.*`.
 
     Returns:
@@ -51,19 +51,20 @@ def train(cohort: Cohort, plan: Plan, body: Body, arrays: Parameters) -> dict[st
         the last pass.
 
     Raises:
-        UpdateError: If the selection is empty, or the loss is not finite.
+        UpdateError: If the selection is empty, the plan has no such round, or the loss is not
+            finite.
         DataError: If an image is not finite.
     """
     rows = select(cohort, plan, body["select"])
     if len(rows) == 0:
         raise UpdateError("No subject is selected for training at this hospital.")
-    matrix = design(cohort, body, arrays)
+    matrix = design(cohort, plan, body, arrays)
     samples = samples_of(cohort, plan, rows, matrix)
     network = network_of(plan, covariates=matrix.shape[1])
     load_model(network, arrays)
     before = _weights(network)
     losses: dict[str, float] = {}
-    for number in range(body["round"], body["round"] + body.get("repeat", 1)):
+    for number in _rounds(plan, body):
         generator = torch.Generator().manual_seed(_seed(plan, cohort, body, number))
         losses = _round(network, samples, plan, rate=_rate(plan, number), generator=generator)
     after = _weights(network)
@@ -154,6 +155,13 @@ def _round(
             for name, each in losses.items():
                 summed[name] += float(each.detach().sum())
     return summed
+
+
+def _rounds(plan: Plan, body: Body) -> range:
+    first, count = body["round"], body.get("repeat", 1)
+    if first < 1 or count < 1 or first + count - 1 > plan.training.rounds:
+        raise UpdateError(f"The plan has rounds 1 to {plan.training.rounds}, and no other.")
+    return range(first, first + count)
 
 
 def _rate(plan: Plan, number: int) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -56,12 +56,35 @@ def fold_of(pseudonym: str, *, seed: int, folds: int) -> int:
     return int.from_bytes(digest[:8], "little") % folds
 
 
-def columns_of(cohort: Cohort, columns: list[str]) -> NDArray[np.float64]:
+def subjects_behind(cohort: Cohort, plan: Plan, body: Mapping[str, Any]) -> int:
+    """Count the subjects that an answer to a request would sum.
+
+    Those that it selects and, if it names an endpoint, whose endpoint is known.
+    """
+    rows = select(cohort, plan, body["select"])
+    endpoint = body.get("endpoint")
+    if isinstance(endpoint, str) and endpoint in cohort.outcomes:
+        return int((~np.isnan(cohort.outcomes[endpoint].time_days[rows])).sum())
+    if endpoint is not None:
+        return int((~np.isnan(labels_of(cohort, endpoint)[rows])).sum())
+    return len(rows)
+
+
+def labels_of(cohort: Cohort, endpoint: str) -> NDArray[np.float64]:
+    """Return a yes-or-no endpoint of every subject, NaN throughout if the cohort lacks it."""
+    found = cohort.binary.get(endpoint)
+    return np.full(len(cohort.subjects), np.nan) if found is None else found
+
+
+def columns_of(cohort: Cohort, plan: Plan, columns: Sequence[str]) -> NDArray[np.float64]:
     """Return the named columns of a cohort's table, [subjects, columns].
 
     Raises:
-        UpdateError: If the cohort lacks a column.
+        UpdateError: If the plan does not name a column, or the cohort lacks it.
     """
+    allowed = (*plan.inputs.clinical, *plan.inputs.biomarkers)
+    if foreign := [name for name in columns if name not in allowed]:
+        raise UpdateError(f"The plan does not name column '{foreign[0]}'.")
     if missing := [name for name in columns if name not in cohort.columns]:
         raise UpdateError(f"This hospital's cohort has no column '{missing[0]}'.")
     index = [cohort.columns.index(name) for name in columns]

@@ -15,7 +15,7 @@ from fedpet.plan import Plan
 from fedpet.survival import cox
 from fedpet.survival.baseline import exposure_sums
 from fedpet.survival.preprocessing import MONTH_DAYS, Preprocessing, moment_sums
-from fedpet.training.selection import columns_of, select
+from fedpet.training.selection import columns_of, labels_of, select
 
 Floats = NDArray[np.float64]
 Body = Mapping[str, Any]
@@ -33,7 +33,7 @@ def count(cohort: Cohort, plan: Plan, body: Body, arrays: Parameters) -> dict[st
         events = float(outcome.event[rows][known].sum()) if outcome else 0.0
         counts[f"events.{name}"] = np.array([events])
     for name in plan.endpoints.binary:
-        labels = cohort.binary[name][rows] if name in cohort.binary else np.full(len(rows), np.nan)
+        labels = labels_of(cohort, name)[rows]
         counts[f"known.{name}"] = np.array([float((~np.isnan(labels)).sum())])
         counts[f"events.{name}"] = np.array([float(np.nansum(labels))])
     return counts
@@ -43,20 +43,21 @@ def moments(cohort: Cohort, plan: Plan, body: Body, arrays: Parameters) -> dict[
     """Sum the covariates, or their squares about `center`."""
     rows = select(cohort, plan, body["select"])
     columns = list(body["columns"])
-    log = np.array([name in body["log"] for name in columns])
-    return moment_sums(columns_of(cohort, columns)[rows], log=log, center=arrays.get("center"))
+    log = np.array([name in plan.inputs.log for name in columns], bool)
+    table = columns_of(cohort, plan, columns)[rows]
+    return moment_sums(table, log=log, center=arrays.get("center"))
 
 
 def cox_model(cohort: Cohort, plan: Plan, body: Body, arrays: Parameters) -> dict[str, Floats]:
     """Sum log-likelihood, gradient and information of the Cox model at `beta`."""
     rows, time, event = known_outcome(cohort, plan, body)
     sums = cox.cox_sums(
-        design(cohort, body, arrays)[rows],
+        design(cohort, plan, body, arrays)[rows],
         time,
         event,
         arrays["beta"],
         strata=stratum_codes(cohort)[rows],
-        ties=body["ties"],
+        ties=plan.cox.ties,
     )
     return cox.to_arrays(sums)
 
@@ -64,7 +65,7 @@ def cox_model(cohort: Cohort, plan: Plan, body: Body, arrays: Parameters) -> dic
 def exposure(cohort: Cohort, plan: Plan, body: Body, arrays: Parameters) -> dict[str, Floats]:
     """Sum events and risk-weighted days under observation by interval, for a baseline hazard."""
     rows, time, event = known_outcome(cohort, plan, body)
-    log_hazard = design(cohort, body, arrays)[rows] @ arrays["cox.beta"]
+    log_hazard = design(cohort, plan, body, arrays)[rows] @ arrays["cox.beta"]
     return exposure_sums(log_hazard, time, event, edges_days(plan))
 
 
@@ -83,9 +84,9 @@ def preprocessing(body: Body, arrays: Parameters) -> Preprocessing:
     return Preprocessing.from_arrays(carried, columns=body["columns"])
 
 
-def design(cohort: Cohort, body: Body, arrays: Parameters) -> Floats:
+def design(cohort: Cohort, plan: Plan, body: Body, arrays: Parameters) -> Floats:
     """Return the design matrix of every subject, [subjects, q], without missing values."""
-    return preprocessing(body, arrays).transform(columns_of(cohort, list(body["columns"])))
+    return preprocessing(body, arrays).transform(columns_of(cohort, plan, body["columns"]))
 
 
 def known_outcome(
@@ -94,9 +95,11 @@ def known_outcome(
     """Return rows, time and event of the selected subjects whose endpoint is known.
 
     Raises:
-        UpdateError: If the cohort does not have the endpoint.
+        UpdateError: If the plan does not name the endpoint, or the cohort does not have it.
     """
     endpoint = body["endpoint"]
+    if endpoint not in plan.endpoints.survival:
+        raise UpdateError(f"The plan does not name the survival endpoint '{endpoint}'.")
     if endpoint not in cohort.outcomes:
         raise UpdateError(f"This hospital's cohort has no endpoint '{endpoint}'.")
     outcome = cohort.outcomes[endpoint]

@@ -21,4 +21,5 @@ WORK: Mapping[str, Work] = {
     "train": loop.train,
     "risks": evaluate.risks,
     "evaluate": evaluate.evaluate,
+    "concordance": evaluate.concordance,
 }
