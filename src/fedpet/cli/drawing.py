@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from fedpet.cli.board import Board, Row
+from fedpet.cli.working import Work
 
 SPARKS = "▁▂▃▄▅▆▇█"
 SPARKS_MAX = 40
@@ -131,3 +132,20 @@ def _cells(row: Row, endpoints: Sequence[str], *, unicode: bool) -> list[Rendera
         f"{row.seconds:.1f}" if row.seconds else "",
         Text(row.reason, style="red"),
     ]
+
+
+def draw_work(work: Work, *, elapsed_s: float, unicode: bool = True) -> Group:
+    """Draw work that goes hospital by hospital: a row each, a bar with time left."""
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
+    table.add_column("Hospital", no_wrap=True, max_width=28)
+    table.add_column(work.things.capitalize(), justify="right", no_wrap=True)
+    table.add_column("State", no_wrap=True)
+    table.add_column("", overflow="ellipsis", no_wrap=True)
+    for site, share in work.shares.items():
+        count = f"{share.done} of {share.total}" if share.total else ""
+        state = "done" if share.state == "answered" else share.state
+        mark = sign(share.state, unicode=unicode)
+        mark.plain = mark.plain.replace(share.state, state)
+        table.add_row(site, count, mark, share.note)
+    left = time_left(work.seconds_left(elapsed_s))
+    return Group(Text(work.title, style="bold"), table, bar("", work.done, work.total, note=left))

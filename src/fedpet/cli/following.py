@@ -25,10 +25,11 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
 REFRESH_PER_SECOND = 8
+WORTH_A_LINE_S = 0.5
 
 
 class Lines:
-    """Tell an experiment in lines: one per round, one per group of steps of the same name.
+    """Tell an experiment in lines: one per round, and per group of steps that took a while.
 
     Args:
         say: Prints a line.
@@ -69,7 +70,7 @@ class Lines:
                 self._flush()
 
     def _flush(self) -> None:
-        if self._steps:
+        if self._steps and (self._every_step or self._seconds >= WORTH_A_LINE_S):
             count = "" if self._steps == 1 else f"{self._steps} steps, "
             self._say(f"{self._label}: {count}{self._seconds:.1f} s")
         self._steps, self._seconds = 0, 0.0

@@ -13,6 +13,12 @@ from fedpet.cli.lazy import FedpetCommand
 from fedpet.cli.terminal import Answer, Terminal
 from fedpet.errors import NotFoundError
 
+SEVERITIES = {
+    "error": "A finding of a cohort. The subject, or the series, is left out.",
+    "warning": "A finding of a cohort. A value may be taken as unknown, or deserves a look.",
+    "info": "A finding of a cohort. Good to know.",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Page:
@@ -28,8 +34,14 @@ class Page:
 
 
 def codes() -> dict[str, Page]:
-    """Return what every FP code means, by code."""
-    return _pages("codes.toml")
+    """Return what every FP code means, by code: errors, and the findings of a cohort."""
+    from fedpet.cohort.findings import KINDS
+
+    findings = {
+        code: Page(kind.meaning.rstrip("."), f"{SEVERITIES[kind.severity]}\n\n{kind.fix}")
+        for code, kind in KINDS.items()
+    }
+    return dict(sorted((_pages("codes.toml") | findings).items()))
 
 
 def topics() -> dict[str, Page]:
@@ -53,7 +65,7 @@ def help_(terminal: Terminal, topic: str | None) -> Answer:
     del terminal
     if topic is None:
         return _listed()
-    known = {**{name.lower(): page for name, page in topics().items()}}
+    known = {name.lower(): page for name, page in topics().items()}
     known |= {code.lower(): page for code, page in codes().items()}
     page = known.get(topic.lower())
     if page is None:

@@ -31,7 +31,8 @@ def hospitals_of(plan: Plan, folder: Path) -> dict[str, Path]:
         NotFoundError: If there is none.
     """
     found = {
-        path.parent.parent.name: path.parent.parent for path in folder.glob("*/cohort/cohort.json")
+        path.parent.parent.name: path.parent.parent
+        for path in folder.glob("[!.]*/cohort/cohort.json")
     }
     wanted = {name: found[name] for name in plan.sites.names if name in found} or found
     if not wanted:

@@ -61,11 +61,11 @@ def concluded(
         folder: The run's folder.
         results: Its results.
         terminal: For warnings.
-        stages: What was done before the experiment.
+        stages: Where the time went; what the journal timed unless told.
         next_steps: Commands to try next.
     """
     written = write_report(results, folder=folder)
-    timed = [*stages, *stages_of(results)]
+    timed = stages or stages_of(results)
     lines = [f"Report      {written.report}", f"Model card  {written.card}"]
     lines += [f"Numbers     {folder / 'results.json'}", f"Models      {folder / 'models'}"]
     if next_steps:

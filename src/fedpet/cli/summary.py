@@ -13,7 +13,7 @@ from rich.table import Table
 
 Results = Mapping[str, Any]
 # Which of the known ceilings an arm can reach with the inputs that it reads.
-CEILINGS = {"cox-clinical": "clinical", "tmtv": "image"}
+CEILINGS = {"cox-clinical": "clinical", "tmtv": "tmtv"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,10 @@ def draw_performance(results: Results, console: Console) -> None:
     """Draw each arm's C-index within hospitals, with interval and known ceiling."""
     primary = results["plan"]["primary"]
     ceiling = results.get("ceiling", {}).get(primary, {})
-    table = _table(f"C-index within hospitals, {primary}, subjects not seen in training")
+    console.print(
+        f"C-index within hospitals, {primary}, on subjects not seen in training", style="bold"
+    )
+    table = _table()
     table.add_column("Arm", no_wrap=True)
     table.add_column("C-index", justify="right", no_wrap=True)
     table.add_column("95 % interval", justify="right", no_wrap=True)
@@ -53,7 +56,8 @@ def draw_performance(results: Results, console: Console) -> None:
 def draw_times(stages: Sequence[Stage], console: Console) -> None:
     """Draw where the time went, and the most memory that was in use."""
     total = sum(stage.seconds for stage in stages) or 1.0
-    table = _table("Where the time went")
+    console.print("Where the time went", style="bold")
+    table = _table()
     table.add_column("Stage", no_wrap=True)
     table.add_column("Seconds", justify="right")
     table.add_column("Share", justify="right", no_wrap=True)
@@ -119,16 +123,8 @@ def numbers(results: Results, stages: Sequence[Stage]) -> dict[str, object]:
     }
 
 
-def _table(title: str) -> Table:
-    return Table(
-        title=title,
-        title_justify="left",
-        title_style="bold",
-        box=None,
-        padding=(0, 2, 0, 0),
-        pad_edge=False,
-        header_style="dim",
-    )
+def _table() -> Table:
+    return Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
 
 
 def _interval(estimate: Mapping[str, float | None]) -> str:

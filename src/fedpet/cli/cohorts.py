@@ -1,0 +1,236 @@
+"""`fedpet cohort build|show|check`: from a hospital's files to what models read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from fedpet.cli.lazy import FedpetCommand
+from fedpet.cli.terminal import Answer, Terminal
+from fedpet.errors import DataError, FedpetError, NotFoundError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from fedpet.cli.working import Share
+    from fedpet.cohort.build import Built
+    from fedpet.cohort.findings import Finding
+
+FOLDER = click.Path(path_type=Path)
+SEVERITIES = ("error", "warning", "info")
+
+
+@click.command("build", cls=FedpetCommand, short_help="Turn DICOM and a table into a cohort")
+@click.argument("folder", type=FOLDER)
+@click.option("--workers", type=click.IntRange(1, 1000), help="Processes; one per core.")
+@click.pass_obj
+def build(terminal: Terminal, folder: Path, workers: int | None) -> Answer:
+    """Turn a hospital's DICOM and clinical table into a checked cohort.
+
+    Reads FOLDER/cohort.toml, the images, masks, table and dictionary that it names; see
+    `fedpet help folder`. Writes FOLDER/cohort. Every problem is found in one go and listed, worst
+    first, with what to do; a subject with a problem is left out, the others are used. What did not
+    change since the last build is not read again. If FOLDER holds several hospitals, all are
+    built. Ends with code 3 if nobody can be used.
+
+      fedpet cohort build hospitals/lyon
+      fedpet cohort build hospitals
+
+    Next: `fedpet cohort show FOLDER`, then `fedpet plan check PLAN --sites HOSPITALS`.
+    """
+    from fedpet.cohort.findings import read_findings
+
+    hospitals = _hospitals(folder)
+    terminal.resume = f"fedpet cohort build {folder}"
+    terminal.crash_folder = folder
+    built = build_shown(hospitals, terminal, workers=workers)
+    found = {site: read_findings(hospitals[site] / "cohort" / "findings.json") for site in built}
+    return Answer(
+        data={
+            "hospitals": {
+                site: {**_told(done), "findings": [asdict(one) for one in found[site]]}
+                for site, done in built.items()
+            }
+        },
+        text=lambda console: _draw_built(built, found, console),
+    )
+
+
+@click.command("show", cls=FedpetCommand, short_help="Summarise a built cohort")
+@click.argument("folder", type=FOLDER)
+@click.pass_obj
+def show(terminal: Terminal, folder: Path) -> Answer:
+    """Summarise a built cohort: subjects, endpoints, columns, what is missing.
+
+    Reads FOLDER/cohort; writes nothing. For people in the hospital: nothing of it leaves.
+
+      fedpet cohort show hospitals/lyon
+
+    Next: `fedpet plan check PLAN --sites HOSPITALS`.
+    """
+    from fedpet.cli.cohort_words import draw_cohort, numbers_of
+    from fedpet.cohort.samples import open_cohort
+
+    del terminal
+    cohort = open_cohort(folder / "cohort")
+    return Answer(data=numbers_of(cohort), text=lambda console: draw_cohort(cohort, console))
+
+
+@click.command("check", cls=FedpetCommand, short_help="List findings, and what changed")
+@click.argument("folder", type=FOLDER)
+@click.pass_obj
+def check(terminal: Terminal, folder: Path) -> Answer:
+    """List the findings of a built cohort, and say whether its inputs changed since the build.
+
+    Reads FOLDER and FOLDER/cohort; every file that models read is compared with the digest that
+    the build wrote down. Writes nothing. Ends with code 3 if a file of the cohort was altered, or
+    if images, table, dictionary or settings are no longer those that it was built from.
+
+      fedpet cohort check hospitals/lyon
+
+    Next: mend what the findings say, then `fedpet cohort build FOLDER`.
+    """
+    from fedpet.cli.cohort_words import draw_findings
+    from fedpet.cohort.findings import read_findings
+    from fedpet.cohort.samples import open_cohort
+
+    del terminal
+    cohort = open_cohort(folder / "cohort")
+    findings = read_findings(folder / "cohort" / "findings.json")
+    changed = _changed(folder)
+    error = None
+    if changed:
+        error = DataError(
+            f"The cohort is no longer what the folder holds: {', '.join(changed)} changed.",
+            do=f"Build it again: fedpet cohort build {folder}",
+            code="FP-2190",
+        )
+    return Answer(
+        data={
+            "fingerprint": cohort.fingerprint,
+            "subjects": len(cohort.subjects),
+            "changed": changed,
+            "findings": [asdict(finding) for finding in findings],
+        },
+        text=lambda console: draw_findings(findings, console),
+        error=error,
+    )
+
+
+def _changed(folder: Path) -> list[str]:
+    """Name the inputs that are no longer what the cohort was built from."""
+    from fedpet.cohort.inputs import read_inputs
+    from fedpet.cohort.manifest import read_manifest
+
+    built = read_manifest(folder / "cohort").inputs
+    inputs = read_inputs(folder)
+    scans = inputs.index().scans
+    now = inputs.digests([inputs.key_of(scan.content_digest()) for scan in scans])
+    words = {"scans": "images or masks", "table": "the clinical table"}
+    names = sorted(set(built) | set(now))
+    return [words.get(name, name) for name in names if built.get(name) != now.get(name)]
+
+
+def _hospitals(folder: Path) -> dict[str, Path]:
+    """Return the hospital that a folder is, or those that it holds."""
+    if (folder / "cohort.toml").exists():
+        return {folder.resolve().name: folder}
+    found = {path.parent.name: path.parent for path in sorted(folder.glob("[!.]*/cohort.toml"))}
+    if not found:
+        raise NotFoundError(
+            f"There is no hospital in '{folder.name}': neither cohort.toml nor a subfolder "
+            "with one.",
+            do="See what a hospital's folder holds: fedpet help folder",
+            code="FP-6007",
+        )
+    return found
+
+
+def build_shown(
+    hospitals: Mapping[str, Path], terminal: Terminal, *, workers: int | None = None
+) -> dict[str, Built]:
+    """Build hospitals' cohorts and show how far it is.
+
+    Args:
+        hospitals: Folders by site.
+        terminal: Where to show it.
+        workers: Processes; as many as cores unless told.
+
+    Raises:
+        FedpetError: If a hospital's cohort cannot be built; the others are built first.
+    """
+    from fedpet.cli.building import build_all
+    from fedpet.cli.working import Share, Work, display
+    from fedpet.cohort.build import Built
+
+    work = Work(title="Building cohorts", things="scans", shares=dict.fromkeys(hospitals, Share()))
+    built: dict[str, Built] = {}
+    failed: dict[str, FedpetError] = {}
+    with display(terminal) as shown:
+        for told in build_all(hospitals, workers=workers):
+            share, fresh = _after(work.shares[told.site], told.record)
+            work = work.with_share(told.site, share, fresh=fresh)
+            shown.show(work)
+            if isinstance(told.record, FedpetError):
+                failed[told.site] = told.record
+            elif isinstance(told.record, Built):
+                built[told.site] = told.record
+    if len(failed) == 1 and len(hospitals) == 1:
+        raise next(iter(failed.values()))
+    if failed:
+        raise DataError(
+            f"{len(failed)} of {len(hospitals)} hospitals have no usable cohort.",
+            why="\n".join(f"{site}: {error.title}" for site, error in sorted(failed.items())),
+            do=f"Build one alone to see all of it: fedpet cohort build {min(failed)}",
+        )
+    return {site: built[site] for site in hospitals}
+
+
+def _after(share: Share, record: object) -> tuple[Share, int]:
+    """Return a hospital's part of the work after a record, and the scans freshly read."""
+    from dataclasses import replace
+
+    from fedpet.cohort.build import Built, Found, ScanDone
+
+    match record:
+        case Found():
+            note = f"{record.rejected} series left aside" if record.rejected else ""
+            return replace(share, total=record.scans, state="working", note=note), 0
+        case ScanDone():
+            return replace(share, done=record.number, total=record.total), int(not record.cached)
+        case Built():
+            note = f"{record.subjects} subjects, {record.seconds:.1f} s"
+            return replace(share, done=share.total, state="answered", note=note), 0
+        case FedpetError():
+            return replace(share, state="failed", note=record.title), 0
+        case _:
+            return share, 0
+
+
+def _told(built: Built) -> dict[str, object]:
+    return {
+        "subjects": built.subjects,
+        "fingerprint": built.fingerprint,
+        "seconds": built.seconds,
+    }
+
+
+def _draw_built(
+    built: Mapping[str, Built], found: Mapping[str, Sequence[Finding]], console: Console
+) -> None:
+    from fedpet.cli.cohort_words import draw_findings
+
+    for number, (site, done) in enumerate(built.items()):
+        if number:
+            console.print()
+        console.print(
+            f"{site}: {done.subjects} subjects can be used, "
+            f"fingerprint {done.fingerprint[:16]}, {done.seconds:.1f} s",
+            style="bold",
+            soft_wrap=True,
+        )
+        draw_findings(found[site], console)
