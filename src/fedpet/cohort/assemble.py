@@ -127,7 +127,8 @@ def write(parts: Parts, endpoints: Endpoints, joined: Joined, out: Path) -> Mani
     binary = {name: labels[rows] for name, labels in endpoints.binary.items()}
     draft = out / "samples" / f".{os.getpid()}.part"
     shutil.rmtree(draft, ignore_errors=True)
-    draft.mkdir(mode=0o700, parents=True)
+    for folder in (draft.parent, draft):
+        folder.mkdir(mode=0o700, exist_ok=True)
     write_private(draft / ARRAYS, arrays_bytes(_matrix(table, records, rows), outcomes, binary))
     _write_mips(draft / MIPS, out / cache.FOLDER, [keys[subject] for subject in subjects])
     manifest = Manifest(

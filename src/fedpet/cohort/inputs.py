@@ -58,8 +58,12 @@ class Inputs:
         return {**told, "scans": tuple(sorted(entries))}
 
 
-def read_inputs(folder: Path) -> Inputs:
+def read_inputs(folder: Path, *, make_key: bool = True) -> Inputs:
     """Read the settings, the dictionary and the key of a hospital's folder.
+
+    Args:
+        folder: The hospital's folder.
+        make_key: Whether a key is made if there is none.
 
     Raises:
         NotFoundError: If a file is absent.
@@ -71,5 +75,5 @@ def read_inputs(folder: Path) -> Inputs:
         folder=folder,
         settings=settings,
         dictionary=load_dictionary(folder / settings.dictionary, reserved=tuple(BIOMARKERS)),
-        pseudonyms=load_pseudonyms(folder),
+        pseudonyms=load_pseudonyms(folder, make=make_key),
     )

@@ -32,6 +32,9 @@ from fedpet.imaging.volume import Volume
 BODY_SUV_MIN = 0.1
 AIR_HU = -1024
 WAITING_PER_WORKER = 3
+# A process takes a while to start; a few scans are read sooner without one.
+TRIALS = 2
+START_S = 2.0
 # What damaged files make the readers of pixels raise, besides our own errors.
 DAMAGE = (OSError, ValueError, KeyError, IndexError, struct.error, NotImplementedError)
 
@@ -98,7 +101,12 @@ def prepare_all(
             yield Prepared(task=task, outcome=record, seconds=seconds, cached=True)
     if executor is not None:
         yield from _spread(left, executor, workers)
-    elif workers == 1 or len(left) < 2 * workers:
+        return
+    for task in left[:TRIALS]:
+        trial = prepare(task)
+        yield trial
+    left = left[TRIALS:]
+    if workers == 1 or not left or trial.seconds * len(left) < START_S * workers:
         yield from map(prepare, left)
     else:
         with open_pool(workers) as pool:

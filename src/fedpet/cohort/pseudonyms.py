@@ -47,24 +47,19 @@ class Pseudonyms:
         return hmac.new(self.key, data, hashlib.sha256).hexdigest()
 
 
-def load_pseudonyms(folder: Path) -> Pseudonyms:
+def load_pseudonyms(folder: Path, *, make: bool = True) -> Pseudonyms:
     """Read the key of a hospital's folder; make one, readable by its owner only, if absent.
+
+    Args:
+        folder: The hospital's folder.
+        make: Whether a key may be made.
 
     Raises:
         StoreError: If the file does not hold a key.
     """
     path = folder / FILE
-    try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        pass
-    except PermissionError:
-        raise StoreError(
-            "The hospital's folder may not be written.", do="Ask for write permission."
-        ) from None
-    else:
-        with os.fdopen(handle, "w", encoding="ascii") as file:
-            file.write(secrets.token_hex(32) + "\n")
+    if make and not path.exists():
+        _make(path)
     try:
         text = path.read_text(encoding="ascii").strip().lower()
     except (OSError, UnicodeDecodeError):
@@ -76,3 +71,17 @@ def load_pseudonyms(folder: Path) -> Pseudonyms:
             do="Restore the file from a backup; delete it only if no cohort was built with it.",
         )
     return Pseudonyms(bytes.fromhex(text))
+
+
+def _make(path: Path) -> None:
+    """Write a new key; whoever comes first wins."""
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return
+    except OSError:
+        raise StoreError(
+            "The hospital's folder may not be written.", do="Ask for write permission."
+        ) from None
+    with os.fdopen(handle, "w", encoding="ascii") as file:
+        file.write(secrets.token_hex(32) + "\n")
