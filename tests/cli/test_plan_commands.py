@@ -99,7 +99,7 @@ def test_a_plan_is_checked_against_every_hospital(tmp_path, capsys):
     )
     (hospitals["site-0"] / "node").mkdir()
     write_policy(Policy(plan_rounds_max=1), hospitals["site-0"] / "node/policy.toml")
-    inputs = Inputs(clinical=("age_years", "egoc"), biomarkers=("tmtv_ml",), log=("tmtv_ml",))
+    inputs = Inputs(clinical=("age_years", "ecogg"), biomarkers=("tmtv_ml",), log=("tmtv_ml",))
     file = tmp_path / "plan.toml"
     file.write_text(planfile.dumps(toy_plan(inputs=inputs)))
     code, envelope = answer(capsys, "plan", "check", file, "--sites", tmp_path / "hospitals")
@@ -109,7 +109,7 @@ def test_a_plan_is_checked_against_every_hospital(tmp_path, capsys):
         "other, site-0, site-1, site-2, site-3, site-4",
         "site-0, site-1, site-2, site-3, site-4, other",
     )
-    assert "has no column 'egoc'. Did you mean 'ecog'?" in why
+    assert "has no column 'ecogg'. Did you mean 'ecog'?" in why
     assert "other: has cohort 'else', the plan asks for 'toy'." in why
     assert "other: prepared images at 2 mm" in why
     assert "site-0: objects: The plan trains for 3 rounds; this hospital allows 1." in why

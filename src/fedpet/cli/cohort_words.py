@@ -2,65 +2,50 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from dataclasses import asdict
 
-import numpy as np
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from fedpet.cohort.findings import Finding, worst_first
-from fedpet.cohort.samples import Cohort
+from fedpet.cohort.summary import CohortSummary
 
 SUBJECTS_SHOWN = 6
 MONTH_DAYS = 30.4375
 MARKS = {"error": ("✗", "red"), "warning": ("!", "yellow"), "info": ("·", "dim")}
+Json = dict[str, "Json"] | list["Json"] | str | int | float | bool | None
 
 
-def numbers_of(cohort: Cohort) -> dict[str, object]:
-    """Return a cohort's numbers as JSON values; None where nothing is known."""
-    return {
-        "name": cohort.name,
-        "site": cohort.strata[0] if cohort.strata else "",
-        "fingerprint": cohort.fingerprint,
-        "phantom": cohort.phantom,
-        "spacing_mm": cohort.spacing_mm,
-        "subjects": len(cohort.subjects),
-        "endpoints": {
-            name: {
-                "known": int(np.isfinite(outcome.time_days).sum()),
-                "events": int(outcome.event.sum()),
-                "median_time_months": _median(outcome.time_days / MONTH_DAYS),
-            }
-            for name, outcome in cohort.outcomes.items()
-        },
-        "yes_or_no": {
-            name: {"known": int(np.isfinite(values).sum()), "yes": int(np.nansum(values))}
-            for name, values in cohort.binary.items()
-        },
-        "columns": {
-            name: {
-                "missing": int(np.isnan(column).sum()),
-                "median": _median(column),
-                "quartiles": _quartiles(column),
-            }
-            for name, column in zip(cohort.columns, cohort.table.T, strict=True)
-        },
-    }
+def numbers_of(summary: CohortSummary) -> Json:
+    """Return a summary as JSON values; None where nothing is known."""
+    return _json(asdict(summary))
 
 
-def draw_cohort(cohort: Cohort, console: Console) -> None:
-    """Draw a cohort: what it is, its endpoints, its columns."""
-    kind = "simulated subjects" if cohort.phantom else "subjects"
+def draw_cohort(summary: CohortSummary, console: Console) -> None:
+    """Draw a cohort: what it is, its endpoints, its columns, how many findings."""
+    kind = "simulated subjects" if summary.phantom else "subjects"
+    counts = summary.counts
     console.print(
-        f"Cohort '{cohort.name}': {len(cohort.subjects)} {kind}, "
-        f"images at {cohort.spacing_mm:g} mm, fingerprint {cohort.fingerprint[:16]}",
+        f"{summary.site}: cohort '{summary.name}', {summary.subjects} {kind}", style="bold"
+    )
+    console.print(
+        f"From {counts['scans']} scans and {counts['rows']} rows; {counts['left_out']} left out. "
+        f"Images at {summary.spacing_mm:g} mm. Progression counts when {_rule(summary)}.",
         soft_wrap=True,
     )
+    console.print(
+        f"Built {summary.created} by fedpet {summary.software}, "
+        f"fingerprint {summary.fingerprint[:16]}\n",
+        soft_wrap=True,
+    )
+    console.print(_endpoints(summary))
     console.print()
-    console.print(_endpoints(cohort))
-    console.print()
-    console.print(_columns(cohort))
+    console.print(_columns(summary))
+    if summary.findings:
+        console.print(f"\n{len(summary.findings)} findings: fedpet cohort check")
 
 
 def draw_findings(findings: Sequence[Finding], console: Console) -> None:
@@ -93,30 +78,28 @@ def concerned(finding: Finding) -> str:
     return ""
 
 
-def _endpoints(cohort: Cohort) -> Table:
+def _rule(summary: CohortSummary) -> str:
+    return "confirmed" if summary.progression == "confirmed" else "first seen, confirmed or not"
+
+
+def _endpoints(summary: CohortSummary) -> Table:
     table = _table("Endpoint", "Known", "Events", "Median months")
-    for name, outcome in cohort.outcomes.items():
-        table.add_row(
-            name,
-            str(int(np.isfinite(outcome.time_days).sum())),
-            str(int(outcome.event.sum())),
-            _shown(_median(outcome.time_days / MONTH_DAYS)),
-        )
-    for name, values in cohort.binary.items():
-        table.add_row(name, str(int(np.isfinite(values).sum())), str(int(np.nansum(values))), "")
+    for name, one in summary.endpoints.items():
+        months = one.median_days / MONTH_DAYS
+        table.add_row(name, str(one.known), str(one.events), _shown(months))
     return table
 
 
-def _columns(cohort: Cohort) -> Table:
-    table = _table("Column", "Missing", "Median", "Quartiles")
-    for name, column in zip(cohort.columns, cohort.table.T, strict=True):
-        missing = int(np.isnan(column).sum())
-        quartiles = _quartiles(column)
+def _columns(summary: CohortSummary) -> Table:
+    table = _table("Column", "Missing", "Median", "Quartiles", "Unit")
+    for one in summary.columns:
+        low, middle, high = one.quartiles
         table.add_row(
-            name,
-            f"{missing} ({missing / max(len(column), 1):.0%})" if missing else "",
-            _shown(_median(column)),
-            "" if quartiles is None else " to ".join(_shown(value) for value in quartiles),
+            one.name,
+            f"{one.missing} ({one.missing / max(summary.subjects, 1):.0%})" if one.missing else "",
+            _shown(middle),
+            "" if math.isnan(low) else f"{_shown(low)} to {_shown(high)}",
+            one.unit,
         )
     return table
 
@@ -125,24 +108,21 @@ def _table(first: str, *others: str) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
     table.add_column(first, no_wrap=True)
     for name in others:
-        table.add_column(name, justify="right", no_wrap=True)
+        table.add_column(name, justify="left" if name == "Unit" else "right", no_wrap=True)
     return table
 
 
-def _median(values: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> float | None:
-    known = values[np.isfinite(values)]
-    return float(np.median(known)) if known.size else None
+def _shown(value: float) -> str:
+    return "" if math.isnan(value) else f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
 
 
-def _quartiles(
-    values: np.ndarray[tuple[int, ...], np.dtype[np.float64]],
-) -> tuple[float, float] | None:
-    known = values[np.isfinite(values)]
-    if not known.size:
+def _json(value: object) -> Json:
+    """Return a value with every number that is none as None."""
+    if isinstance(value, dict):
+        return {str(key): _json(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_json(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
         return None
-    low, high = np.quantile(known, (0.25, 0.75))
-    return float(low), float(high)
-
-
-def _shown(value: float | None) -> str:
-    return "" if value is None else f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
+    assert isinstance(value, str | int | float | None)
+    return value

@@ -16,7 +16,7 @@ from fedpet.errors import DataError, FedpetError, NotFoundError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from fedpet.cli.working import Share
+    from fedpet.cli.work import Share
     from fedpet.cohort.build import Built
     from fedpet.cohort.findings import Finding
 
@@ -73,11 +73,13 @@ def show(terminal: Terminal, folder: Path) -> Answer:
     Next: `fedpet plan check PLAN --sites HOSPITALS`.
     """
     from fedpet.cli.cohort_words import draw_cohort, numbers_of
-    from fedpet.cohort.samples import open_cohort
+    from fedpet.cohort.summary import summary
 
     del terminal
-    cohort = open_cohort(folder / "cohort")
-    return Answer(data=numbers_of(cohort), text=lambda console: draw_cohort(cohort, console))
+    told = summary(folder)
+    return Answer(
+        data={"cohort": numbers_of(told)}, text=lambda console: draw_cohort(told, console)
+    )
 
 
 @click.command("check", cls=FedpetCommand, short_help="List findings, and what changed")
@@ -94,45 +96,24 @@ def check(terminal: Terminal, folder: Path) -> Answer:
 
     Next: mend what the findings say, then `fedpet cohort build FOLDER`.
     """
-    from fedpet.cli.cohort_words import draw_findings
-    from fedpet.cohort.findings import read_findings
-    from fedpet.cohort.samples import open_cohort
+    from fedpet.cli.cohort_words import draw_findings, numbers_of
+    from fedpet.cohort.summary import check as compare
 
     del terminal
-    cohort = open_cohort(folder / "cohort")
-    findings = read_findings(folder / "cohort" / "findings.json")
-    changed = _changed(folder)
+    told = compare(folder)
     error = None
-    if changed:
+    if told.changes:
         error = DataError(
-            f"The cohort is no longer what the folder holds: {', '.join(changed)} changed.",
+            "The cohort is no longer what the folder holds.",
+            why="\n".join(told.changes),
             do=f"Build it again: fedpet cohort build {folder}",
             code="FP-2190",
         )
     return Answer(
-        data={
-            "fingerprint": cohort.fingerprint,
-            "subjects": len(cohort.subjects),
-            "changed": changed,
-            "findings": [asdict(finding) for finding in findings],
-        },
-        text=lambda console: draw_findings(findings, console),
+        data={"cohort": numbers_of(told)},
+        text=lambda console: draw_findings(told.findings, console),
         error=error,
     )
-
-
-def _changed(folder: Path) -> list[str]:
-    """Name the inputs that are no longer what the cohort was built from."""
-    from fedpet.cohort.inputs import read_inputs
-    from fedpet.cohort.manifest import read_manifest
-
-    built = read_manifest(folder / "cohort").inputs
-    inputs = read_inputs(folder)
-    scans = inputs.index().scans
-    now = inputs.digests([inputs.key_of(scan.content_digest()) for scan in scans])
-    words = {"scans": "images or masks", "table": "the clinical table"}
-    names = sorted(set(built) | set(now))
-    return [words.get(name, name) for name in names if built.get(name) != now.get(name)]
 
 
 def _hospitals(folder: Path) -> dict[str, Path]:
@@ -164,7 +145,8 @@ def build_shown(
         FedpetError: If a hospital's cohort cannot be built; the others are built first.
     """
     from fedpet.cli.building import build_all
-    from fedpet.cli.working import Share, Work, display
+    from fedpet.cli.work import Share, Work
+    from fedpet.cli.working import display
     from fedpet.cohort.build import Built
 
     work = Work(title="Building cohorts", things="scans", shares=dict.fromkeys(hospitals, Share()))

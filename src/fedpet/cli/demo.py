@@ -152,7 +152,8 @@ def _folds(plan: Plan, wanted: Wanted) -> int:
 def _write(demo: DemoFolder, plan: Plan, terminal: Terminal, *, workers: int | None) -> None:
     if WRITING in demo.closed:
         return
-    from fedpet.cli.working import Share, Work, display
+    from fedpet.cli.work import Share, Work
+    from fedpet.cli.working import display
     from fedpet.synthetic.hospitals import write_hospitals
 
     wanted = demo.wanted

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from fedpet.cli.board import Board, Row
-from fedpet.cli.working import Work
+from fedpet.cli.work import Work
 
 SPARKS = "▁▂▃▄▅▆▇█"
 SPARKS_MAX = 40

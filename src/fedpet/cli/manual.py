@@ -21,7 +21,7 @@ WIDTH = 96
 
 def manual() -> str:
     """Return the help of every command as one Markdown page."""
-    root = click.Context(FEDPET, info_name="fedpet", obj=Terminal())
+    root = click.Context(FEDPET, info_name="fedpet", obj=Terminal(), **FEDPET.context_settings)
     parts = [HEAD]
     for context in _contexts(root):
         context.terminal_width = context.max_content_width = WIDTH
