@@ -73,7 +73,7 @@ KINDS: dict[str, Kind] = {
     "FP-2157": Kind(
         severity="error",
         meaning="A series of images was not taken.",
-        fix="Nothing, if another PET of the subject was taken; otherwise export it again.",
+        fix="Export the series again, complete and as it was reconstructed.",
     ),
     "FP-2158": Kind(
         severity="error",

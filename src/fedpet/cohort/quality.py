@@ -86,6 +86,7 @@ def about_rejected(
             f"{len(ones)} {modality or 'DICOM'} series not used: {reason}",
             subjects=[subject for subject, _ in ones if subject],
             severity="error" if lost else "info",
+            fix="" if lost else "Nothing, if this is as you expect.",
             details=[said for _, said in ones if said != reason],
         )
         for (modality, reason, lost), ones in sorted(groups.items())
