@@ -135,7 +135,7 @@ def load_dictionary(path: Path, *, reserved: tuple[str, ...] = ()) -> Dictionary
         DataError: Listing every mistake in it (FP-2102).
     """
     dictionary, text = read(
-        path, Dictionary, code="FP-2102", do="Write one; docs/guides tell every key."
+        path, Dictionary, code="FP-2102", do="Write one; see `fedpet help folder`."
     )
     mistakes = [
         *_about_columns(dictionary),

@@ -59,7 +59,7 @@ def load_settings(folder: Path) -> Settings:
         folder / FILE,
         Settings,
         code="FP-2101",
-        do="Write one; docs/guides tell every key. It needs at least `name` and `site`.",
+        do="Write one, with `name` and `site` at least; see `fedpet help folder`.",
     )
     mistakes = [
         Mistake(
