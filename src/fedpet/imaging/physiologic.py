@@ -17,15 +17,17 @@ from scipy import ndimage
 from fedpet.imaging.grid import to_common_grid
 from fedpet.imaging.volume import Grid, Volume
 
-AIR_HU_MAX: Final = -400
+AIR_HU_MAX: Final = -500
 LUNG_ML_MIN: Final = 300.0
 WARM_SUV_MIN: Final = 0.2
-# Distances from the top of the image where there is no CT: adult, from the vertex or the skull
-# base (images shorter than 900 mm start below the vertex).
+# Distances from the top of the image where there is no CT: of an adult, from the vertex if more
+# than 300 mL within 160 mm of the top are as hot as a brain, else from the skull base.
 VERTEX_TO_APEX_MM: Final = 290.0
 SKULL_BASE_TO_APEX_MM: Final = 130.0
 LUNG_HEIGHT_MM: Final = 230.0
-WHOLE_MM: Final = 900.0
+BRAIN_SUV_MIN: Final = 4.0
+BRAIN_ML_MIN: Final = 300.0
+BRAIN_DEPTH_MM: Final = 160.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +63,7 @@ def find_landmarks(suv: Volume, ct: Volume | None) -> Landmarks:
     index = warm if len(warm) else np.array([[0, 0, 0], np.array(suv.array.shape) - 1])
     places = suv.grid.to_lps(index.astype(np.float64))
     x, y, _ = (float(part) for part in places.mean(axis=0))
-    top, bottom = float(places[:, 2].max()), float(places[:, 2].min())
+    top = float(places[:, 2].max())
     if ct is not None:
         hu = to_common_grid(ct, suv.grid, fill=-1024, kind="ct").array
         lungs = _lung_places(hu, suv.grid)
@@ -74,7 +76,10 @@ def find_landmarks(suv: Volume, ct: Volume | None) -> Landmarks:
                 middle_x=x,
                 middle_y=float(low[1] + high[1]) / 2,
             )
-    apex = top - (VERTEX_TO_APEX_MM if top - bottom >= WHOLE_MM else SKULL_BASE_TO_APEX_MM)
+    high = places[:, 2] > top - BRAIN_DEPTH_MM
+    hot = suv.array[tuple(index[high].T)] >= BRAIN_SUV_MIN
+    has_brain = int(hot.sum()) * suv.grid.voxel_ml > BRAIN_ML_MIN
+    apex = top - (VERTEX_TO_APEX_MM if has_brain else SKULL_BASE_TO_APEX_MM)
     return Landmarks(top_z=top, apex_z=apex, base_z=apex - LUNG_HEIGHT_MM, middle_x=x, middle_y=y)
 
 
