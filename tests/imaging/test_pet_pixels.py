@@ -72,7 +72,7 @@ def test_bits_above_the_stored_ones_are_ignored(tmp_path: Path) -> None:
     assert np.array_equal(read_stored(scan.pet.slices[1], scan.pet.pixels), VALUES[1])
 
 
-@pytest.mark.parametrize("bad", [np.nan, np.inf])
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_a_voxel_that_is_no_number_refuses_the_scan(tmp_path: Path, bad: float) -> None:
     """A NaN would travel through every sum up to the model."""
 

@@ -93,6 +93,11 @@ def test_a_folder_without_dicom_is_an_error_that_says_so(tmp_path: Path) -> None
         (setting(ImageOrientationPatient=[1, 0, 0, 0, 0.5, 0.5]), "orthogonal"),
         (setting(BitsAllocated=12, BitsStored=12, HighBit=11), "12 in 12 bits"),
         (setting(NumberOfFrames=2), "multi-frame"),
+        (setting(PixelSpacing=["0.00001", "4"]), "Pixel Spacing"),
+        (setting(PixelSpacing=["1e30", "4"]), "Pixel Spacing"),
+        (setting(RescaleSlope="1e300"), "Rescale Slope"),
+        (setting(ImagePositionPatient=["1e9", "0", "0"]), "Image Position"),
+        (setting(ImagePositionPatient=["0", "0", "0"]), "lie at one position"),
     ],
 )
 def test_a_series_that_is_no_usable_pet_is_left_out_with_its_reason(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 import numpy as np
@@ -27,6 +28,10 @@ _SERIES_WIDE: Final = {
     tags.SERIES_DATE: "series date",
     tags.SERIES_TIME: "series time",
 }
+VOXEL_MM_MIN: Final = 0.1
+VOXEL_MM_MAX: Final = 50.0
+PLACE_MM_MAX: Final = 1e5
+SLOPE_MAX: Final = 1e12
 _STORAGE: Final = (
     *(tags.ROWS, tags.COLUMNS, tags.BITS_ALLOCATED, tags.BITS_STORED, tags.HIGH_BIT),
     *(tags.SIGNED, tags.SAMPLES, tags.PADDING),
@@ -127,9 +132,15 @@ class SeriesIntake:
         header = self.header
         orientation = header.numbers(tags.ORIENTATION)
         spacing = header.numbers(tags.PIXEL_SPACING)
-        if len(orientation) != 6 or len(spacing) != 2 or min(spacing) <= 0:
+        if len(orientation) != 6 or len(spacing) != 2:
             raise DataError(
                 "(0020,0037) Image Orientation or (0028,0030) Pixel Spacing is missing.",
+                code="FP-2116",
+            )
+        if not VOXEL_MM_MIN <= min(spacing) <= max(spacing) <= VOXEL_MM_MAX:
+            raise DataError(
+                f"(0028,0030) Pixel Spacing is {spacing[0]:g} x {spacing[1]:g} mm, expected "
+                f"{VOXEL_MM_MIN:g} to {VOXEL_MM_MAX:g} mm.",
                 code="FP-2116",
             )
         check_orientation(orientation)
@@ -215,9 +226,11 @@ def _slice(path: str, header: Header, form: PixelFormat, *, size: int, modified_
         )
     position = header.numbers(tags.POSITION)
     slope, intercept = header.number(tags.SLOPE), header.number(tags.INTERCEPT)
-    if len(position) != 3:
-        raise DataError("A slice has no (0020,0032) Image Position.", code="FP-2116")
-    if slope is None or slope == 0 or (intercept is None and header.text(tags.INTERCEPT)):
+    if len(position) != 3 or max(map(abs, position)) > PLACE_MM_MAX:
+        raise DataError("A slice has no usable (0020,0032) Image Position.", code="FP-2116")
+    if intercept is None:
+        intercept = math.nan if header.text(tags.INTERCEPT) else 0.0
+    if slope is None or not 0 < abs(slope) < SLOPE_MAX or not abs(intercept) < SLOPE_MAX / 1e6:
         raise DataError(
             "A slice has no usable (0028,1053) Rescale Slope or (0028,1052) Intercept.",
             do="Export again; without it stored values mean nothing.",
@@ -233,7 +246,7 @@ def _slice(path: str, header: Header, form: PixelFormat, *, size: int, modified_
         instance_uid=header.text(tags.SOP_INSTANCE),
         position=(position[0], position[1], position[2]),
         slope=slope,
-        intercept=intercept or 0.0,
+        intercept=intercept,
         acquired=_acquired(header),
         frame_reference_s=None if reference is None else reference / 1000,
         frame_duration_s=None if duration is None else duration / 1000,

@@ -83,13 +83,17 @@ def read_pet(series: Series, factors: NDArray[np.float64]) -> Volume:
     """
     suv = np.empty(series.grid.shape, np.float32)
     scales = np.array([one.slope for one in series.slices]) * factors
-    for index, one in enumerate(series.slices):
-        np.multiply(read_stored(one, series.pixels), np.float32(scales[index]), out=suv[index])
+    with np.errstate(over="ignore", invalid="ignore"):  # floats beyond range are found below
+        for index, one in enumerate(series.slices):
+            stored = read_stored(one, series.pixels)
+            np.multiply(stored, np.float32(scales[index]), out=suv[index], casting="same_kind")
     offsets = np.array([one.intercept for one in series.slices]) * factors
     if offsets.any():
         suv += offsets[:, None, None].astype(np.float32)
     # One sum sees every NaN and infinity without a second array.
-    if not np.isfinite(suv.sum(dtype=np.float64)):
+    with np.errstate(invalid="ignore"):
+        total = suv.sum(dtype=np.float64)
+    if not np.isfinite(total):
         bad = int((~np.isfinite(suv)).sum())
         raise DataError(
             f"{bad} voxels of the PET are not finite numbers.",

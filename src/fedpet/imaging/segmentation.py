@@ -91,6 +91,8 @@ def _span(header: Header, groups: tuple[Header, ...], shared: Header) -> tuple[G
         raise DataError("The frames of the DICOM SEG differ in orientation.", code="FP-2118")
     orientation, spacing = orientations.pop(), spacings.pop()
     check_orientation(orientation)
+    if not 0.1 <= min(spacing) <= max(spacing) <= 50:
+        raise DataError("The DICOM SEG has no usable pixel spacing.", code="FP-2118")
     positions = np.array(
         [_either(group, shared, tags.PLANE_POSITION, tags.POSITION, 3) for group in groups]
     )

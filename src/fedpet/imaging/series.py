@@ -168,8 +168,8 @@ def span_grid(
     along = positions @ normal
     steps = np.diff(along)
     step = float(np.median(steps))
-    if not step > 0:
-        raise DataError("The slices have no distance from each other.", code="FP-2116")
+    if not 0.1 <= step <= 50:
+        raise DataError(f"The slices are {step:g} mm apart, expected 0.1 to 50 mm.", code="FP-2116")
     tolerance = max(SPACING_TOLERANCE * step, SPACING_TOLERANCE_MM)
     uneven = np.flatnonzero(np.abs(steps - step) > tolerance)
     if uneven.size:

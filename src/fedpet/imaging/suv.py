@@ -33,6 +33,7 @@ POSITRON_HALF_LIVES_S: Final = {
     "89Zr": 282240.0,
     "124I": 360806.0,
 }
+FACTOR_MAX: Final = 1e6
 NOT_QUANTITATIVE: Final = "Only BQML, GML, CM2ML and CNTS with a vendor's factor can be converted."
 
 
@@ -178,8 +179,11 @@ def to_suv(facts: PetFacts) -> SuvScale:
             do="Ask the PET unit to export with private tags kept, or in Bq/mL.",
             code="FP-2114",
         )
-    if not (np.isfinite(found.factors).all() and (found.factors > 0).all()):
-        raise DataError("The SUV factor is not a positive number.", code="FP-2113")
+    if not ((found.factors > 0) & (found.factors < FACTOR_MAX)).all():
+        raise DataError(
+            f"The SUV factor is {found.factors.max():g}, expected a number above 0.",
+            code="FP-2113",
+        )
     return replace(
         found,
         remarks=(*repairs, *found.remarks),
