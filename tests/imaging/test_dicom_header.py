@@ -19,8 +19,9 @@ from pydicom.uid import (
 )
 
 from fedpet.errors import DataError
-from fedpet.imaging import header, tags
-from fedpet.imaging.header import Header, read_header
+from fedpet.imaging import reading, tags
+from fedpet.imaging.header import Header
+from fedpet.imaging.reading import read_header
 from pet_files import DATA, need, write_series
 
 
@@ -40,7 +41,7 @@ def test_the_header_reader_equals_pydicom_on_every_real_file() -> None:
         ours = read_header(str(path))
         if ours is None:
             continue
-        theirs = header._read_with_pydicom(str(path), tags.INDEX)
+        theirs = reading._read_with_pydicom(str(path), tags.INDEX)
         assert (ours.values, ours.sequences, ours.syntax) == (
             theirs.values,
             theirs.sequences,
@@ -57,7 +58,7 @@ def test_a_real_header_needs_no_fallback(monkeypatch: pytest.MonkeyPatch) -> Non
     def forbidden(*_: object) -> Header:
         raise AssertionError("pydicom was asked")
 
-    monkeypatch.setattr(header, "_read_with_pydicom", forbidden)
+    monkeypatch.setattr(reading, "_read_with_pydicom", forbidden)
     for path in sorted(folder.iterdir())[:20]:
         assert read_header(str(path)) is not None
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from fedpet.errors import DataError
 from fedpet.imaging import tags
-from fedpet.imaging.header import read_header
+from fedpet.imaging.reading import read_header
 from fedpet.imaging.regions import is_lesion, number_lesions
 from fedpet.imaging.volume import Grid, Volume
 

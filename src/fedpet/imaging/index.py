@@ -9,7 +9,7 @@ from pathlib import Path
 
 from fedpet.errors import DataError
 from fedpet.imaging import tags
-from fedpet.imaging.header import Header, read_header
+from fedpet.imaging.header import Header
 from fedpet.imaging.intake import SeriesIntake, volume_key
 from fedpet.imaging.pairing import (
     IMAGE_CLASSES,
@@ -21,6 +21,7 @@ from fedpet.imaging.pairing import (
     choose_pet,
     objection,
 )
+from fedpet.imaging.reading import read_header
 from fedpet.imaging.remarks import Rejected, Remark
 from fedpet.imaging.series import Series
 

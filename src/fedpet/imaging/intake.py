@@ -9,7 +9,8 @@ import numpy as np
 
 from fedpet.errors import DataError
 from fedpet.imaging import clock, tags
-from fedpet.imaging.header import NATIVE, Header, parse_numbers
+from fedpet.imaging.header import Header, parse_numbers
+from fedpet.imaging.little_endian import NATIVE
 from fedpet.imaging.pixels import read_stored
 from fedpet.imaging.series import (
     PixelFormat,

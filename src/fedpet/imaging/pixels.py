@@ -9,7 +9,7 @@ import pydicom
 from numpy.typing import NDArray
 
 from fedpet.errors import DataError
-from fedpet.imaging.header import UNREADABLE
+from fedpet.imaging.reading import UNREADABLE
 from fedpet.imaging.series import PixelFormat, Series, Slice
 from fedpet.imaging.volume import Volume
 

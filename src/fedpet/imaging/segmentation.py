@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 from fedpet.errors import DataError
 from fedpet.imaging import tags
 from fedpet.imaging.contours import Drawn
-from fedpet.imaging.header import NATIVE, UNREADABLE, Header, read_header
+from fedpet.imaging.header import Header
+from fedpet.imaging.little_endian import NATIVE
+from fedpet.imaging.reading import UNREADABLE, read_header
 from fedpet.imaging.regions import is_lesion, number_lesions
 from fedpet.imaging.series import check_orientation, normal_of
 from fedpet.imaging.volume import Grid, Volume
