@@ -30,13 +30,13 @@ def to_bytes(arrays: Parameters) -> bytes:
     """
     from safetensors.numpy import save
 
-    plain = {name: np.ascontiguousarray(arrays[name]) for name in sorted(arrays)}
+    plain = {name: np.asarray(arrays[name], order="C") for name in sorted(arrays)}
     data: bytes = save(plain)
     return data
 
 
 def from_bytes(data: bytes, *, limit_bytes: int = SIZE_LIMIT_BYTES) -> dict[str, Array]:
-    """Read arrays written by `to_bytes`.
+    """Read arrays written by `to_bytes`, in the order of their names.
 
     Raises:
         UpdateError: If the data are larger than `limit_bytes` or not well-formed safetensors.
@@ -50,7 +50,8 @@ def from_bytes(data: bytes, *, limit_bytes: int = SIZE_LIMIT_BYTES) -> dict[str,
         arrays: dict[str, Array] = load(data)
     except (SafetensorError, ValueError, KeyError) as error:
         raise UpdateError("Arrays are not well-formed safetensors; they were refused.") from error
-    return arrays
+    # The library's order changes from process to process; sums over it would differ in bits.
+    return {name: arrays[name] for name in sorted(arrays)}
 
 
 def digest(arrays: Parameters) -> str:
