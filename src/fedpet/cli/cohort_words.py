@@ -45,7 +45,7 @@ def draw_cohort(summary: CohortSummary, console: Console) -> None:
     console.print()
     console.print(_columns(summary))
     if summary.findings:
-        console.print(f"\n{len(summary.findings)} findings: fedpet cohort check")
+        console.print(f"\n{len(summary.findings)} findings; see fedpet cohort check FOLDER")
 
 
 def draw_findings(findings: Sequence[Finding], console: Console) -> None:

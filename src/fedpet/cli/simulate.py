@@ -127,7 +127,7 @@ def run_in_process(files: RunFiles, *, workers: int | None = None) -> Generator[
             experiment=journal.remember("experiment", f"{plan.name}-{fingerprint[:8]}"),
             engine=InProcessEngine(
                 {site: node.handle_bytes for site, node in nodes.items()},
-                workers=workers or _one_thread_per_site(),
+                workers=_one_thread_per_site(workers),
             ),
             journal=journal,
             pooled=POOLED if POOLED in nodes else None,
@@ -158,12 +158,16 @@ def _approve(node: Node, plan: Plan) -> None:
         node.decide(plans.fingerprint(plan), "approved", person=PERSON)
 
 
-def _one_thread_per_site() -> int:
-    """Give every site one thread of the tensor library; return how many sites work at once."""
+def _one_thread_per_site(workers: int | None) -> int:
+    """Give every site one thread of the tensor library; return how many sites work at once.
+
+    More threads would add in another order: a run resumed with another number of workers would
+    not end with the same bytes.
+    """
     import torch
 
     torch.set_num_threads(1)
-    return os.cpu_count() or 1
+    return workers or os.cpu_count() or 1
 
 
 def _findings(hospitals: Mapping[str, Path]) -> tuple[dict[str, Any], ...]:

@@ -188,11 +188,20 @@ def block(error: FedpetError, *, heading: Callable[[str], str] = str) -> str:
 
 
 def _wrapped(name: str, text: str, *, width: int) -> list[str]:
+    """Wrap a line under its name; a command at its end stays whole, to be copied."""
     import textwrap
 
     margin = " " * 9
-    lead = name + " " * max(2, 9 - len(name)) if len(name) < 10 else f"{name}  "
+    told, colon, command = text.partition(": fedpet ")
     lines = textwrap.wrap(
-        text, width=width - len(margin), break_long_words=False, break_on_hyphens=False
+        told + colon[:1],
+        width=width - len(margin),
+        break_long_words=False,
+        break_on_hyphens=False,
     ) or [""]
+    if colon:
+        whole = f"{lines[-1]} fedpet {command}"
+        fits = len(margin) + len(whole) <= width
+        lines[-1:] = [whole] if fits else [lines[-1], f"fedpet {command}"]
+    lead = name + " " * max(2, len(margin) - len(name))
     return [(lead if index == 0 else margin) + line for index, line in enumerate(lines)]
