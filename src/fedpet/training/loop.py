@@ -55,6 +55,7 @@ def train(cohort: Cohort, plan: Plan, body: Body, arrays: Parameters) -> dict[st
             finite.
         DataError: If an image is not finite.
     """
+    rounds = _rounds(plan, body)
     rows = select(cohort, plan, body["select"])
     if len(rows) == 0:
         raise UpdateError("No subject is selected for training at this hospital.")
@@ -64,7 +65,7 @@ def train(cohort: Cohort, plan: Plan, body: Body, arrays: Parameters) -> dict[st
     load_model(network, arrays)
     before = _weights(network)
     losses: dict[str, float] = {}
-    for number in _rounds(plan, body):
+    for number in rounds:
         generator = torch.Generator().manual_seed(_seed(plan, cohort, body, number))
         losses = _round(network, samples, plan, rate=_rate(plan, number), generator=generator)
     after = _weights(network)
