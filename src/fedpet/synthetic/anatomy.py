@@ -86,20 +86,20 @@ _UPTAKE = {
     "spleen": (1.85, 0.16),
     "stomach": (1.9, 0.30),
     "kidney": (3.2, 0.20),
-    "pelvis": (9.0, 0.40),
+    "pelvis": (7.0, 0.30),
     "bone": (1.15, 0.20),
     "marrow": (1.55, 0.20),
-    "bladder": (15.0, 0.45),
+    "bladder": (15.0, 0.30),
     "skull": (0.8, 0.10),
     "cortex": (9.0, 0.14),
     "white": (4.6, 0.14),
     "gland": (2.4, 0.25),
     "tongue": (1.9, 0.25),
     "larynx": (1.8, 0.30),
-    "bowel": (1.5, 0.45),
+    "bowel": (1.3, 0.30),
     "heart": (5.5, 0.35),
 }
-_HEART_VISIBLE = 0.45
+_HEART_VISIBLE = 0.35
 
 
 def paint_body(canvas: Canvas, rng: np.random.Generator, *, arms_up: bool, male: bool) -> None:

@@ -63,6 +63,10 @@ _HALF_AXES = np.array([region.half_axes for region in REGIONS])
 _PRIMARY = np.where(np.isin(_ORGAN, (Organ.LUNG, Organ.MEDIASTINUM)), _WEIGHT, 0.0)
 
 
+# Log volume relative to a node: liver and bone metastases are larger, adrenal and brain smaller.
+_SIZE = np.array([0.0, 0.0, 0.0, 0.8, 0.5, -0.5, -0.5])
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lesions:
     """All lesions of many subjects, in the order of the subjects; the first one is the primary.
@@ -139,16 +143,16 @@ def draw_lesions(latent: Floats, scale: Floats, rng: np.random.Generator) -> Les
     centre = _CENTRE[region] + direction * radius * _HALF_AXES[region]
 
     organ = _ORGAN[region]
-    log_volume = np.log(7.0) + 0.45 * latent[subject] + 0.85 * rng.normal(size=len(subject))
+    log_volume = np.log(6.0) + 0.45 * latent[subject] + 0.85 * rng.normal(size=len(subject))
     log_volume[first] += 1.6
-    log_volume -= np.where(np.isin(organ, (Organ.ADRENAL, Organ.BRAIN)), 0.5, 0.0)
+    log_volume += _SIZE[organ]
     uptake = 0.25 * rng.normal(size=n)[subject] + 0.35 * rng.normal(size=len(subject))
     return Lesions(
         subject=subject,
         organ=organ,
         centre_mm=centre * scale[subject],
         volume_ml=np.clip(np.exp(log_volume), VOLUME_MIN_ML, VOLUME_MAX_ML),
-        suv=np.clip(9.0 * np.exp(uptake), 4.5, 30.0),
+        suv=np.clip(9.5 * np.exp(uptake), 4.5, 30.0),
     )
 
 

@@ -82,10 +82,10 @@ TERMS: tuple[Term, ...] = (
     _clinical("smoking_ever", "identity", 0.86, (-0.35, -0.20)),
     _clinical("line", "identity", 1.6, (0.15, 0.20)),
     _clinical("brain_metastases", "identity", 0.15, (0.20, 0.30)),
-    _image("tmtv_ml", "log", 4.4, (0.08, 0.12)),
-    _image("spread_mm", "log1p", 5.0, (0.04, 0.04)),
-    _image("liver_ml", "log1p", 0.6, (0.35, 0.32)),
-    _image("bone_ml", "log1p", 1.0, (0.24, 0.20)),
+    _image("tmtv_ml", "log", 4.2, (0.03, 0.08)),
+    _image("spread_mm", "log1p", 5.2, (0.04, 0.04)),
+    _image("liver_ml", "log1p", 0.9, (0.31, 0.28)),
+    _image("bone_ml", "log1p", 1.1, (0.22, 0.18)),
 )
 _TRANSFORMS: dict[str, Callable[[Floats], Floats]] = {
     "identity": np.positive,
