@@ -6,7 +6,7 @@ import json
 import os
 import sys
 import webbrowser
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -152,23 +152,28 @@ def _folds(plan: Plan, wanted: Wanted) -> int:
 def _write(demo: DemoFolder, plan: Plan, terminal: Terminal, *, workers: int | None) -> None:
     if WRITING in demo.closed:
         return
+    from fedpet.cli.aside import aside
     from fedpet.cli.work import Share, Work
     from fedpet.cli.working import display
-    from fedpet.synthetic.hospitals import write_hospitals
+    from fedpet.synthetic.hospitals import SiteWritten, write_hospitals
 
     wanted = demo.wanted
     terminal.say(f"Simulating {wanted.sites} hospitals with {wanted.subjects} patients.")
     work = Work(title=WRITING, things="patients")
     written = 0
-    with demo.stage(WRITING), display(terminal) as shown:
-        for site in write_hospitals(
+
+    def source() -> Generator[SiteWritten, None, None]:
+        yield from write_hospitals(
             demo.hospitals,
             subjects=wanted.subjects,
             sites=wanted.sites,
             seed=wanted.seed,
             spacing_mm=plan.inputs.spacing_mm,
             workers=workers,
-        ):
+        )
+
+    with demo.stage(WRITING), display(terminal) as shown:
+        for site in aside([source], at_once=1):
             written += site.bytes
             note = f"{site.subjects} patients, {site.files} files, {site.bytes / 1e6:.0f} MB"
             share = Share(done=site.subjects, total=site.subjects, state="answered", note=note)
