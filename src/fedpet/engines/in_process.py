@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 
-from fedpet.errors import NotFoundError, UpdateError
+from fedpet.errors import FedpetError, NotFoundError, UpdateError
 from fedpet.federation.messages import Reply, Request, decode, encode
 
 Handler = Callable[[bytes], bytes]
@@ -56,7 +56,10 @@ class InProcessEngine:
                     future.cancel()
 
     def _ask(self, request: Request) -> Reply:
-        answer = self._handlers[request.site](encode(request))
+        try:
+            answer = self._handlers[request.site](encode(request))
+        except (OSError, FedpetError):
+            return failed(request, "The site gave no answer.")
         try:
             reply = decode(answer)
         except UpdateError as error:
