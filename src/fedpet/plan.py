@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import Annotated, Literal, TypeAlias
@@ -20,6 +23,9 @@ Count: TypeAlias = Annotated[int, Ge(1), Le(100_000)]
 Positive: TypeAlias = Annotated[float, Gt(0), Le(1e6)]
 NotNegative: TypeAlias = Annotated[float, Ge(0), Le(1e6)]
 Months: TypeAlias = Annotated[float, Ge(0), Le(600)]
+
+# Endpoints name steps of a run and heads of a network.
+ENDPOINT = re.compile(r"[\w-]+")
 
 # Strict at the door: no unknown key, no silent conversion, no infinity.
 DOOR = {"extra": "forbid", "strict": True, "allow_inf_nan": False}
@@ -244,43 +250,61 @@ def contradictions(plan: Plan) -> tuple[tuple[str, str], ...]:
         >>> contradictions(plan)[0][0]
         'inputs.log'
     """
-    found = []
-    ends, inputs = plan.endpoints, plan.inputs
+    return (
+        *_about_endpoints(plan.endpoints, plan.model),
+        *_about_inputs(plan.inputs, plan.evaluation),
+        *_about_sites(plan.sites),
+    )
+
+
+def _about_endpoints(ends: Endpoints, model: Model) -> list[tuple[str, str]]:
+    found = _twice("endpoints.survival", ends.survival)
+    found += _twice("endpoints.binary", ends.binary)
+    found += _twice("endpoints.horizons_months", ends.horizons_months)
     if ends.primary not in ends.survival:
         found.append(("endpoints.primary", f"'{ends.primary}' is not among endpoints.survival."))
+    for key, names in (("survival", ends.survival), ("binary", ends.binary)):
+        for name in names:
+            if not ENDPOINT.fullmatch(name):
+                why = f"'{name}' may hold letters, digits, '_' and '-' only."
+                found.append((f"endpoints.{key}", why))
     for name in sorted(set(ends.survival) & set(ends.binary)):
         found.append(("endpoints.binary", f"'{name}' is also among endpoints.survival."))
-    edges = plan.model.intervals_months
+    edges = model.intervals_months
     if edges[0] != 0 or any(later <= earlier for earlier, later in pairwise(edges)):
         found.append(("model.intervals_months", "The edges must start at 0 and increase."))
     for horizon in ends.horizons_months:
         if horizon not in edges[1:]:
-            found.append(
-                (
-                    "endpoints.horizons_months",
-                    f"{horizon:g} is not the end of an interval in model.intervals_months.",
-                )
-            )
+            why = f"{horizon:g} is not the end of an interval in model.intervals_months."
+            found.append(("endpoints.horizons_months", why))
+    if model.width % 4:
+        found.append(("model.width", f"{model.width} is not a multiple of 4."))
+    return found
+
+
+def _about_inputs(inputs: Inputs, evaluation: Evaluation) -> list[tuple[str, str]]:
+    found = _twice("inputs.clinical", inputs.clinical)
+    found += _twice("inputs.biomarkers", inputs.biomarkers)
+    for name in sorted(set(inputs.clinical) & set(inputs.biomarkers)):
+        found.append(("inputs.biomarkers", f"'{name}' is also among inputs.clinical."))
     for name in inputs.log:
         if name not in (*inputs.clinical, *inputs.biomarkers):
             found.append(("inputs.log", f"'{name}' is not among the inputs."))
-    for key, names in (
-        ("inputs.clinical", inputs.clinical),
-        ("inputs.biomarkers", inputs.biomarkers),
-    ):
-        for name in sorted({name for name in names if names.count(name) > 1}):
-            found.append((key, f"'{name}' is listed twice."))
-    if "tmtv" in plan.evaluation.baselines and "tmtv_ml" not in inputs.biomarkers:
+    if "tmtv" in evaluation.baselines and "tmtv_ml" not in inputs.biomarkers:
         found.append(("evaluation.baselines", "'tmtv' needs tmtv_ml among inputs.biomarkers."))
-    if plan.model.width % 4:
-        found.append(("model.width", f"{plan.model.width} is not a multiple of 4."))
-    if plan.sites.names and len(plan.sites.names) < plan.sites.sites_min:
-        found.append(
-            (
-                "sites.names",
-                f"{len(plan.sites.names)} sites, but sites_min is {plan.sites.sites_min}.",
-            )
-        )
-    if "pooled" in plan.sites.names:
+    return found
+
+
+def _about_sites(sites: Sites) -> list[tuple[str, str]]:
+    found = _twice("sites.names", sites.names)
+    if sites.names and len(sites.names) < sites.sites_min:
+        why = f"{len(sites.names)} sites, but sites_min is {sites.sites_min}."
+        found.append(("sites.names", why))
+    if "pooled" in sites.names:
         found.append(("sites.names", "'pooled' is the reserved name of the pooled comparison."))
-    return tuple(found)
+    return found
+
+
+def _twice(key: str, values: Sequence[str] | Sequence[float]) -> list[tuple[str, str]]:
+    counted = Counter(values)
+    return [(key, f"'{value}' is listed twice.") for value, count in counted.items() if count > 1]
