@@ -1,5 +1,6 @@
 """What a run has done survives, and cannot be mistaken for something else."""
 
+import sqlite3
 import subprocess
 import sys
 import textwrap
@@ -74,3 +75,25 @@ def test_a_step_closed_before_a_kill_is_there_after_it(tmp_path):
         again = journal.recall("enrol", asked="q")
     assert again is not None
     assert again.arrays["sum"].tolist() == [7.0]
+
+
+def test_a_damaged_answer_is_named(tmp_path):
+    """A flipped bit in a closed step is an error of ours, with the step's name."""
+    with Journal(tmp_path) as journal:
+        journal.record("enrol", asked="q", closed=closed(1.0))
+    with sqlite3.connect(tmp_path / "journal.db") as db:
+        db.execute("update steps set answer = substr(answer, 1, 20)")
+    db.close()
+    with Journal(tmp_path) as journal, pytest.raises(StoreError, match="'enrol' of this run is"):
+        journal.recall("enrol", asked="q")
+
+
+def test_histograms_that_are_mostly_zeros_take_little_room(tmp_path):
+    """Answers are compressed: a bootstrap of sparse tables does not fill the disk."""
+    sparse = np.zeros((100, 2, 57, 42))
+    sparse[:, 0, 3, 7] = 1.0
+    with Journal(tmp_path) as journal:
+        journal.record("e", asked="q", closed=Closed(arrays={"j": sparse}, sites={}, seconds=0.0))
+        again = journal.recall("e", asked="q")
+    np.testing.assert_array_equal(again.arrays["j"], sparse)
+    assert (tmp_path / "journal.db").stat().st_size < sparse.nbytes / 20

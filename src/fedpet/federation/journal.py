@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fedpet.errors import NotFoundError, StoreError
+from fedpet.errors import NotFoundError, StoreError, UpdateError
 from fedpet.parameters import Parameters, from_bytes, to_bytes
 
 SCHEMA = """
@@ -128,7 +128,7 @@ class Journal:
             asked: Digest of what is asked for, from `digest_of`.
 
         Raises:
-            StoreError: If the step was closed for another question.
+            StoreError: If the step was closed for another question, or is damaged.
         """
         row = self._db.execute(
             "select asked, answer, sites, seconds, bytes_out, bytes_in, kind"
@@ -143,8 +143,15 @@ class Journal:
                 why="The plan, the cohorts or the software changed since the run began.",
                 do="Start a new run, or restore what was changed.",
             )
+        try:
+            arrays = from_bytes(zlib.decompress(row[1]))
+        except (zlib.error, UpdateError) as error:
+            raise StoreError(
+                f"Step '{step}' of this run is damaged in the journal.",
+                do="Restore the run's folder from a backup, or start a new run.",
+            ) from error
         return Closed(
-            arrays=from_bytes(zlib.decompress(row[1])),
+            arrays=arrays,
             sites=json.loads(row[2]),
             seconds=row[3],
             bytes_out=row[4],
