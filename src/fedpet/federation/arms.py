@@ -31,6 +31,7 @@ class Fitted:
         columns: Covariates that it reads, before preprocessing.
         endpoints: What it predicts.
         arrays: `prep.*`, and `cox.*` or `model.*`.
+        sites: For a Cox model, the sites whose subjects it was fitted on.
         cdf: Distribution function of its risks over the training subjects, by endpoint, at
             `DISTRIBUTION_BINS` + 1 equally spaced risks; maps a risk to the share below it.
     """
@@ -39,6 +40,7 @@ class Fitted:
     columns: tuple[str, ...]
     endpoints: tuple[str, ...]
     arrays: Mapping[str, Array]
+    sites: tuple[str, ...] = ()
     cdf: Mapping[str, Array] = field(default_factory=dict)
 
     def prep(self) -> Preprocessing:
@@ -145,6 +147,7 @@ def fit_cox(
         columns=prep.columns,
         endpoints=(endpoint,),
         arrays={**model, "cox.hazard": np.asarray(hazard)},
+        sites=sites,
     )
     return fitted, fit
 

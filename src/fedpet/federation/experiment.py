@@ -12,7 +12,7 @@ ends with the same bytes.
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from fedpet.federation.arms import (
     Fitted,
@@ -171,8 +171,9 @@ def _pooled_cox(run: Execution, final: FittedFold) -> Generator[Record, None, di
     if run.pooled is None or "pooled" not in run.plan.evaluation.baselines:
         return fits
     for endpoint, model in final.cox[COX].items():
+        same = replace(final.fold, train_sites=model.sites)
         _, fits[endpoint] = yield from fit_cox(
-            run, final.fold, model.prep(), arm="cox-pooled", endpoint=endpoint, site=run.pooled
+            run, same, model.prep(), arm="cox-pooled", endpoint=endpoint, site=run.pooled
         )
     return fits
 
