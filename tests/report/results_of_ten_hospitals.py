@@ -108,7 +108,7 @@ def results_document(*, seed: int = 7) -> dict:
         ],
         "findings": [
             {"site": "site-1", "code": "FP-2104", "severity": "error", "title": "Dose missing",
-             "subjects": 3, "fix": "Give doses."}
+             "subjects": "<5", "fix": "Give doses."}
         ],
         "participation": {
             "sites": list(SITES),
@@ -161,7 +161,11 @@ def _kaplan_meier() -> dict:
         ],
         "at_risk": {
             "months": [0.0, 6.0, 12.0, 18.0, 24.0],
-            "groups": [[112, 88, 61, 40, 23], [112, 70, 33, 17, 3], [111, 41, 7, 2, 0]],
+            "groups": [
+                [112, 88, 61, 40, 23],
+                [112, 70, 33, 17, "<10"],
+                [111, 41, "<10", "<10", "<10"],
+            ],
         },
         "logrank_p": 3.4e-8,
     }

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fedpet.report import disclosure
 from fedpet.report.charts import scales
 from fedpet.report.words import CATALOGUES, words_of
+from fedpet.survival import disclosure
 
 
 def fields(sentence: str) -> set[str]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from importlib import metadata
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -15,13 +17,12 @@ from fedpet.federation.journal import Closed
 from fedpet.federation.preparation import Enrolled, Fold
 from fedpet.parameters import Parameters
 from fedpet.plan import Plan
-from fedpet.survival import kaplan_meier, scores
+from fedpet.survival import disclosure, kaplan_meier, scores
 from fedpet.survival.cox import CoxFit
 from fedpet.survival.grid import grid_of
 from fedpet.survival.preprocessing import MONTH_DAYS
 
 History: TypeAlias = Sequence[tuple[str, Closed]]
-AT_RISK_MIN = 10
 SCHEMA = "fedpet-results/1"
 COX_TOLERANCE = 1e-8
 
@@ -113,7 +114,10 @@ def results_of(run: Execution, context: Context, evidence: Evidence) -> dict[str
             "fedpet": __version__,
             "phantom": context.phantom,
             "timings": _timings(history),
+            "versions": _versions(),
         },
+        # Summands travel in clear in this version: docs/concepts/what-leaves.md.
+        "privacy": {"secure_sum": False, "update_norm_max": plan.privacy.update_norm_max},
         "sites": _sites(evidence),
         "arms": [
             {"id": arm, "label": label, **NATURE[arm]}
@@ -157,7 +161,7 @@ def results_of(run: Execution, context: Context, evidence: Evidence) -> dict[str
         },
         "ceiling": {name: dict(values) for name, values in context.ceiling.items()},
         "checks": _checks(evidence),
-        "findings": [dict(finding) for finding in context.findings],
+        "findings": [_finding(finding) for finding in context.findings],
         "participation": _participation(run, history),
         "left": _left(history),
     }
@@ -201,6 +205,17 @@ def _plan(run: Execution) -> dict[str, Any]:
     }
 
 
+def _versions() -> dict[str, str]:
+    """Return what computed: the interpreter, and the libraries that decide on the last digits."""
+    found = {"python": platform.python_version()}
+    for name in ("numpy", "torch"):
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
 def _timings(history: History) -> list[dict[str, Any]]:
     seconds: dict[str, float] = {}
     for step, closed in history:
@@ -219,21 +234,40 @@ def _sites(evidence: Evidence) -> list[dict[str, Any]]:
     enrolled = evidence.enrolled
     held_out = {site: fold.index for fold in evidence.folds for site in fold.test_sites}
     by_hospital = any(fold.test_part == "all" for fold in evidence.folds)
+    subjects = [enrolled.subjects[site] for site in enrolled.sites]
+    endpoints = {name for events in enrolled.events.values() for name in events}
+    columns = {
+        name: _events([enrolled.events[site][name] for site in enrolled.sites], subjects)
+        for name in sorted(endpoints)
+    }
     taking_part = [
         {
             "name": site,
-            "subjects": enrolled.subjects[site],
-            "events": dict(enrolled.events[site]),
+            "subjects": _count(enrolled.subjects[site]),
+            "events": {name: column[index] for name, column in columns.items()},
             "fold": held_out.get(site) if by_hospital else None,
             "reason": "",
         }
-        for site in enrolled.sites
+        for index, site in enumerate(enrolled.sites)
     ]
     refused: list[dict[str, Any]] = [
         {"name": site, "subjects": 0, "events": {}, "fold": None, "reason": reason}
         for site, reason in sorted(enrolled.refusals.items())
     ]
     return taking_part + refused
+
+
+def _count(number: int) -> int | str:
+    """Return a count as it may be passed on; none at all describes nobody."""
+    return disclosure.printed(disclosure.cell(number)) if number else 0
+
+
+def _events(counts: Sequence[int], subjects: Sequence[int]) -> list[int | str]:
+    return [disclosure.printed(one) for one in disclosure.events(counts, subjects)]
+
+
+def _finding(finding: Mapping[str, Any]) -> dict[str, Any]:
+    return {**finding, "subjects": _count(int(finding["subjects"]))}
 
 
 def _estimate(measured: scores.Measured) -> dict[str, float | None] | None:
@@ -261,7 +295,11 @@ def _performance(plan: Plan, found: scores.Performance, *, models: int) -> dict[
             name: {
                 "observed_expected": _estimate(found.observed_expected[index]),
                 "slope": _estimate(found.slope[index]),
-                "bins": [asdict(one) for one in found.bins[index]],
+                "bins": [
+                    asdict(one)
+                    for one in found.bins[index]
+                    if one.subjects >= disclosure.AT_RISK_MIN
+                ],
             }
             for index, name in enumerate(horizons)
         },
@@ -290,7 +328,7 @@ def _kaplan_meier(plan: Plan, summed: Parameters) -> dict[str, Any]:
     ticks = [float(tick) for tick in np.arange(0, last + 1, 6 if last > 12 else 3)]
     for label, table in zip(("low", "middle", "high"), counts, strict=True):
         curve = kaplan_meier.curve(table)
-        shown = curve.at_risk[: len(times)] >= AT_RISK_MIN
+        shown = curve.at_risk[: len(times)] >= disclosure.AT_RISK_MIN
         stop = int(np.argmin(shown)) if not shown.all() else len(times)
         groups.append(
             {
@@ -301,7 +339,8 @@ def _kaplan_meier(plan: Plan, summed: Parameters) -> dict[str, Any]:
                 "high": curve.high[:stop].tolist(),
             }
         )
-        at_risk.append([int(curve.at_risk[int(np.argmin(np.abs(times - tick)))]) for tick in ticks])
+        row = [float(curve.at_risk[int(np.argmin(np.abs(times - tick)))]) for tick in ticks]
+        at_risk.append([disclosure.printed(one) for one in disclosure.at_risk(row)])
     _, p_value = kaplan_meier.log_rank(counts)
     return {
         "groups": groups,
@@ -311,6 +350,10 @@ def _kaplan_meier(plan: Plan, summed: Parameters) -> dict[str, Any]:
 
 
 def _by_site(found: Judged) -> list[dict[str, Any]]:
+    released = {site: arrays for site, arrays in found.each.items() if not isinstance(arrays, str)}
+    subjects = [round(float(arrays["subjects"].sum())) for arrays in released.values()]
+    events = [round(float(arrays["events"].sum())) for arrays in released.values()]
+    shown = dict(zip(released, _events(events, subjects), strict=True))
     listed = []
     for site, arrays in sorted(found.each.items()):
         if isinstance(arrays, str):
@@ -322,8 +365,8 @@ def _by_site(found: Judged) -> list[dict[str, Any]]:
         listed.append(
             {
                 "site": site,
-                "subjects": round(float(arrays["subjects"].sum())),
-                "events": round(float(arrays["events"].sum())),
+                "subjects": _count(round(float(arrays["subjects"].sum()))),
+                "events": shown[site],
                 "c_within": estimate,
                 "reason": "" if estimate else "no pair of subjects can be compared",
             }

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from fedpet.errors import NotFoundError
-from fedpet.report.disclosure import Cell
 from fedpet.report.document import Arm, Estimate
 from fedpet.report.english import ENGLISH
 from fedpet.report.french import FRENCH
+from fedpet.survival.disclosure import Cell
 
 CATALOGUES: Mapping[str, Mapping[str, str]] = {"en": ENGLISH, "fr": FRENCH}
 MINUS = "\N{MINUS SIGN}"

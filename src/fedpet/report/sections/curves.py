@@ -8,12 +8,10 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from fedpet.report.charts import calibration_plot, survival_curves
-from fedpet.report.disclosure import AT_RISK_MIN, at_risk
 from fedpet.report.document import (
     Arm,
     Json,
     Results,
-    count,
     mapping,
     number,
     numbers,
@@ -23,6 +21,8 @@ from fedpet.report.document import (
 )
 from fedpet.report.sections.tables import TextTable
 from fedpet.report.words import Words
+from fedpet.survival import disclosure
+from fedpet.survival.disclosure import AT_RISK_MIN
 
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 LOOKS = ("low", "middle", "high")
@@ -56,10 +56,13 @@ def curves(results: Results, words: Words, endpoint: str) -> tuple[Figure, ...]:
 def _curves_of(part: Json, results: Results, words: Words, endpoint: str, arm: Arm) -> Figure:
     risk = mapping(part.get("at_risk"))
     ticks = numbers(risk.get("months"))
-    hidden_from = [at_risk(numbers(row)) for row in sequence(risk.get("groups"))]
+    cells_of = [
+        [cell for value in sequence(row) if (cell := disclosure.read(value)) is not None]
+        for row in sequence(risk.get("groups"))
+    ]
     drawn = []
     for index, group in enumerate(rows(part.get("groups"))[: len(LOOKS)]):
-        cells = hidden_from[index] if index < len(hidden_from) else []
+        cells = cells_of[index] if index < len(cells_of) else []
         end = next((t for t, c in zip(ticks, cells, strict=False) if c.count is None), None)
         drawn.append(_curve(group, words, index, [words.cell(cell) for cell in cells], end))
     p = number(part.get("logrank_p"))
@@ -174,8 +177,7 @@ def _points(bins: Sequence[Json]) -> tuple[calibration_plot.Point, ...]:
     found = []
     for one in bins:
         predicted, observed = number(one.get("predicted")), number(one.get("observed"))
-        subjects = count(one.get("subjects")) or 0
-        if predicted is None or observed is None or subjects < AT_RISK_MIN:
+        if predicted is None or observed is None:
             continue
         found.append(
             calibration_plot.Point(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from fedpet.report.charts import scales, strips
-from fedpet.report.disclosure import CELL_MIN, cell, events
 from fedpet.report.document import (
     Arm,
     Estimate,
@@ -18,6 +17,8 @@ from fedpet.report.document import (
 from fedpet.report.sections.outcomes import CHANCE
 from fedpet.report.sections.tables import StripRow, StripTable, TextTable
 from fedpet.report.words import Shown, Words
+from fedpet.survival import disclosure
+from fedpet.survival.disclosure import CELL_MIN
 
 SEVERITIES = ("error", "warning", "info")
 
@@ -51,21 +52,14 @@ def _forest(
     references = [strips.Reference(CHANCE, "chance")]
     if overall is not None:
         references.append(strips.Reference(overall.value, "overall"))
-    subjects = [count(row.get("subjects")) or 0 for row in listed]
-    known = [index for index, total in enumerate(subjects) if total]
-    seen = events(
-        [count(listed[index].get("events")) or 0 for index in known],
-        [subjects[index] for index in known],
-    )
-    events_of = dict(zip(known, seen, strict=True))
     drawn = []
     for index, row in enumerate(listed):
         path = f"/site_performance/{endpoint}/{arm.id}/{index}/c_within"
         one = estimate(mapping(row.get("c_within")), path=path)
         note = ""
-        if index in events_of:
-            total, some = words.cell(cell(subjects[index])), words.cell(events_of[index])
-            note = words("n_events", n=total, events=some)
+        subjects, events = (disclosure.read(row.get(key)) for key in ("subjects", "events"))
+        if subjects is not None and events is not None and subjects.count != 0:
+            note = words("n_events", n=words.cell(subjects), events=words.cell(events))
         drawn.append(
             _row(words, text(row.get("site")), note, one, scale, references,
                  reason=words.named("reason", text(row.get("reason"))) or "–")
@@ -90,7 +84,9 @@ def _forest(
             ("chance", words("chance", value=words.number(CHANCE, 1))),
             ("overall", words("all_hospitals")),
         ),
-        note=words("suppressed_note", n=CELL_MIN) if any(c.count is None for c in seen) else "",
+        note=words("suppressed_note", n=CELL_MIN)
+        if any(_is_hidden(row.get("events")) for row in listed)
+        else "",
     )
 
 
@@ -126,23 +122,17 @@ def cohort(results: Results, words: Words) -> TextTable | None:
     sites = results.rows("sites")
     if not sites:
         return None
-    taking_part = [site for site in sites if count(site.get("subjects"))]
+    taking_part = [site for site in sites if site.get("subjects")]
     endpoints = results.survival_endpoints
-    subjects = [count(site.get("subjects")) or 0 for site in taking_part]
-    columns = [
-        events(
-            [count(mapping(site.get("events")).get(name)) or 0 for site in taking_part], subjects
-        )
-        for name in endpoints
-    ]
     listed = []
-    for index, site in enumerate(taking_part):
+    for site in taking_part:
+        events = mapping(site.get("events"))
         fold = count(site.get("fold"))
         listed.append(
             (
                 text(site.get("name")),
-                words.cell(cell(subjects[index])),
-                *(words.cell(column[index]) for column in columns),
+                _shown(words, site.get("subjects")),
+                *(_shown(words, events.get(name)) for name in endpoints),
                 words("fold_number", n=fold + 1) if fold is not None else "–",
                 words("took_part"),
             )
@@ -154,7 +144,9 @@ def cohort(results: Results, words: Words) -> TextTable | None:
             listed.append(
                 (text(site.get("name")), *blanks, words("not_taking_part", reason=reason))
             )
-    hidden = any(one.count is None for column in columns for one in column)
+    hidden = any(
+        _is_hidden(some) for site in taking_part for some in mapping(site.get("events")).values()
+    )
     return TextTable(
         caption=words("cohort_caption"),
         heads=(
@@ -168,6 +160,16 @@ def cohort(results: Results, words: Words) -> TextTable | None:
         rows=tuple(listed),
         note=words("suppressed_note", n=CELL_MIN) if hidden else "",
     )  # fmt: skip
+
+
+def _shown(words: Words, value: object) -> str:
+    found = disclosure.read(value)
+    return "–" if found is None else words.cell(found)
+
+
+def _is_hidden(value: object) -> bool:
+    found = disclosure.read(value)
+    return found is not None and found.count is None
 
 
 def findings(results: Results, words: Words) -> TextTable | None:
@@ -186,14 +188,13 @@ def findings(results: Results, words: Words) -> TextTable | None:
         return None
     listed = []
     for row in found:
-        subjects = count(row.get("subjects")) or 0
         listed.append(
             (
                 text(row.get("site")),
                 words.named("severity", text(row.get("severity")), otherwise="–"),
                 text(row.get("code")),
                 text(row.get("title")),
-                words.cell(cell(subjects)) if subjects else "–",
+                _shown(words, row.get("subjects")) if row.get("subjects") else "–",
                 text(row.get("fix")),
             )
         )

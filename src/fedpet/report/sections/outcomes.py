@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from fedpet.report.charts import scales, strips
-from fedpet.report.disclosure import events
 from fedpet.report.document import Results, count, text
 from fedpet.report.sections.tables import NumberTable, StripRow, StripTable
 from fedpet.report.words import Shown, Words
+from fedpet.survival.disclosure import events
 
 CHANCE = 0.5
 SIGNS = {"better": "▲", "worse": "▼", "undecided": "=", "unknown": "?"}

@@ -11,6 +11,7 @@ Source:
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -31,6 +32,36 @@ class Cell:
     count: int | None
     sign: str = "="
     bound: int = 0
+
+
+HIDDEN = re.compile(r"([<>])(\d{1,9})|\?")
+
+
+def printed(cell: Cell) -> int | str:
+    """Return a count as it stands in a document: a number, or a text such as `<5`.
+
+    Examples:
+        >>> printed(cell(12)), printed(cell(3)), printed(Cell(None, "?"))
+        (12, '<5', '?')
+    """
+    if cell.count is not None:
+        return cell.count
+    return "?" if cell.sign == "?" else f"{cell.sign}{cell.bound}"
+
+
+def read(value: object) -> Cell | None:
+    """Read what `printed` wrote; None for anything else.
+
+    Examples:
+        >>> read(12) == cell(12), read("<5") == cell(3), read("many")
+        (True, True, None)
+    """
+    if isinstance(value, int) and not isinstance(value, bool):
+        return Cell(value)
+    found = HIDDEN.fullmatch(value) if isinstance(value, str) else None
+    if found is None:
+        return None
+    return Cell(None, found[1], int(found[2])) if found[1] else Cell(None, "?")
 
 
 def cell(count: int, *, least: int = CELL_MIN) -> Cell:
