@@ -6,6 +6,7 @@ right, 960 x 320 x 448 mm (z, y, x), so that all subjects of all hospitals are r
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final, Literal
 
 import numpy as np
@@ -13,6 +14,7 @@ import SimpleITK as sitk  # noqa: N813
 from numpy.typing import NDArray
 
 from fedpet.errors import DataError
+from fedpet.imaging.resample import box_mean, linear, nearest, parallel_axes
 from fedpet.imaging.volume import Grid, Volume
 
 EXTENT_MM: Final = (960.0, 320.0, 448.0)
@@ -37,7 +39,7 @@ def common_grid(suv: Volume, ct: Volume | None, *, spacing_mm: float) -> Grid:
     """
     del ct
     body = suv.array > BODY_SUV_MIN
-    shares = [body.sum(axis=axes, dtype=np.int64) for axes in ((1, 2), (0, 2), (0, 1))]
+    shares = _shares(body)
     total = int(shares[0].sum())
     middle = (
         [float(np.arange(len(share)) @ share) / total for share in shares]
@@ -57,6 +59,16 @@ def common_grid(suv: Volume, ct: Volume | None, *, spacing_mm: float) -> Grid:
         ),
         direction=HEAD_FIRST,
     )
+
+
+def _shares(body: NDArray[np.bool_]) -> list[NDArray[np.int64]]:
+    """Count the voxels of the body in each plane, for each axis."""
+    rows = np.zeros(body.shape[:2], np.int64)
+    columns = np.zeros(body.shape[2], np.int64)
+    for index, plane in enumerate(body):
+        rows[index] = np.count_nonzero(plane, axis=1)
+        columns += plane.view(np.uint8).sum(axis=0, dtype=np.uint32)
+    return [rows.sum(axis=1), rows.sum(axis=0), columns]
 
 
 def _shape(spacing_mm: float) -> tuple[int, int, int]:
@@ -93,6 +105,20 @@ def to_common_grid(volume: Volume, grid: Grid, *, fill: float, kind: Kind = "pet
     if kind not in ("pet", "ct", "label"):
         raise DataError(f"Volumes of kind '{kind}' are unknown; expected pet, ct or label.")
     source = volume if kind == "label" else _averaged(volume, grid)
+    axes = parallel_axes(source.grid, grid)
+    if axes is None:
+        array = _resampled(source, grid, fill=fill, kind=kind)
+    elif kind == "label":
+        array = nearest(source.array, axes, fill)
+    else:
+        array = linear(source.array, axes, fill)
+    if kind == "ct":
+        array = np.rint(array)
+    return Volume(array=array.astype(volume.array.dtype, copy=False), grid=grid)
+
+
+def _resampled(source: Volume, grid: Grid, *, fill: float, kind: Kind) -> NDArray[np.generic]:
+    """Resample along the full affine: oblique volumes, and CT with a tilted gantry."""
     image = _to_sitk(source)
     resampler = sitk.ResampleImageFilter()
     resampler.SetSize([int(count) for count in grid.shape[::-1]])
@@ -102,47 +128,59 @@ def to_common_grid(volume: Volume, grid: Grid, *, fill: float, kind: Kind = "pet
     resampler.SetDefaultPixelValue(fill)
     resampler.SetInterpolator(sitk.sitkNearestNeighbor if kind == "label" else sitk.sitkLinear)
     resampler.SetNumberOfThreads(1)
-    array = sitk.GetArrayFromImage(resampler.Execute(image))
-    if kind == "ct":
-        array = np.rint(array)
-    return Volume(array=array.astype(volume.array.dtype, copy=False), grid=grid)
+    if kind != "label":
+        resampler.SetOutputPixelType(sitk.sitkFloat32)
+    array: NDArray[np.generic] = sitk.GetArrayFromImage(resampler.Execute(image))
+    return array
+
+
+def thinning(source: Grid, target: Grid) -> tuple[int, int, int]:
+    """Return by how many voxels a source is averaged along each of its axes for a target.
+
+    Whole factors, nearest to the ratio of voxel sizes: 1 up to a ratio of 1.5.
+
+    Examples:
+        >>> fine = Grid(shape=(9, 512, 512), spacing_mm=(1.5, 0.98, 0.98), origin_mm=(0, 0, 0))
+        >>> thinning(fine, Grid(shape=(9, 9, 9), spacing_mm=(4.0,) * 3, origin_mm=(0, 0, 0)))
+        (3, 4, 4)
+    """
+    factors = []
+    for axis in range(3):
+        along = np.abs(np.array(target.direction) @ np.array(source.direction[axis]))
+        coarse = target.spacing_mm[int(along.argmax())]
+        factors.append(max(1, int(coarse / source.spacing_mm[axis] + 0.5)))
+    z, y, x = (min(one, count) for one, count in zip(factors, source.shape, strict=True))
+    return z, y, x
+
+
+def thinned(
+    grid: Grid,
+    factors: Sequence[int],
+    *,
+    first: tuple[int, int, int] = (0, 0, 0),
+    shape: tuple[int, int, int],
+) -> Grid:
+    """Return the grid of blocks of voxels.
+
+    Args:
+        grid: Of the voxels.
+        factors: Voxels in a block along (z, y, x).
+        first: First voxel of the first block.
+        shape: How many blocks.
+    """
+    middle = [start + (factor - 1) / 2 for start, factor in zip(first, factors, strict=True)]
+    x, y, z = (float(value) for value in grid.to_lps(np.array(middle)))
+    dz, dy, dx = (one * by for one, by in zip(grid.spacing_mm, factors, strict=True))
+    return Grid(shape=shape, spacing_mm=(dz, dy, dx), origin_mm=(x, y, z), direction=grid.direction)
 
 
 def _averaged(volume: Volume, grid: Grid) -> Volume:
     """Box average by whole factors along the axes on which the new grid is coarser."""
-    factors = []
-    for axis in range(3):
-        along = np.abs(np.array(grid.direction) @ np.array(volume.grid.direction[axis]))
-        coarse = grid.spacing_mm[int(along.argmax())]
-        factors.append(max(1, int(coarse / volume.grid.spacing_mm[axis] + 0.5)))
-    factors = [min(one, count) for one, count in zip(factors, volume.array.shape, strict=True)]
+    factors = thinning(volume.grid, grid)
     if max(factors) == 1:
         return volume
-    array = volume.array
-    for axis, factor in enumerate(factors):
-        if factor > 1:
-            array = _box_mean(array, axis, factor)
-    shift = volume.grid.to_lps(np.array([(factor - 1) / 2 for factor in factors]))
-    spacing = [one * by for one, by in zip(volume.grid.spacing_mm, factors, strict=True)]
-    coarser = Grid(
-        shape=(array.shape[0], array.shape[1], array.shape[2]),
-        spacing_mm=(spacing[0], spacing[1], spacing[2]),
-        origin_mm=(float(shift[0]), float(shift[1]), float(shift[2])),
-        direction=volume.grid.direction,
-    )
-    return Volume(array=array, grid=coarser)
-
-
-def _box_mean(array: NDArray[np.number], axis: int, factor: int) -> NDArray[np.float32]:
-    """Average runs of `factor` voxels along one axis; a rest at the end is left out."""
-    count = array.shape[axis] // factor
-    total = np.zeros((*array.shape[:axis], count, *array.shape[axis + 1 :]), np.float32)
-    index = [slice(None)] * 3
-    for offset in range(factor):
-        index[axis] = slice(offset, count * factor, factor)
-        total += array[tuple(index)]
-    total /= factor
-    return total
+    array = box_mean(volume.array, factors)
+    return Volume(array=array, grid=thinned(volume.grid, factors, shape=array.shape))
 
 
 def _to_sitk(volume: Volume) -> sitk.Image:
