@@ -16,6 +16,7 @@ from fedpet import __version__
 from fedpet.biomarkers.catalogue import BIOMARKERS
 from fedpet.cohort import cache, quality
 from fedpet.cohort.clinical import Table
+from fedpet.cohort.derived import SCORES
 from fedpet.cohort.dictionary import Dictionary
 from fedpet.cohort.endpoints import Endpoints
 from fedpet.cohort.findings import Finding, left_out, worst_first
@@ -92,16 +93,20 @@ def join(parts: Parts, endpoints: Endpoints) -> Joined:
 
 
 def columns_of(dictionary: Dictionary) -> tuple[Column, ...]:
-    """Return the columns of a cohort: clinical variables in the dictionary's order, biomarkers."""
+    """Return the columns of a cohort: clinical variables, scores, biomarkers."""
     clinical = [
         Column(name=name, kind="clinical", unit=one.unit, label=one.description or name)
         for name, one in dictionary.variables.items()
+    ]
+    derived = [
+        Column(name=name, kind="clinical", unit=SCORES[name].unit, label=SCORES[name].label)
+        for name in dictionary.derived.names
     ]
     measured = [
         Column(name=one.name, kind="biomarker", unit=one.unit, label=one.label)
         for one in BIOMARKERS.values()
     ]
-    return (*clinical, *measured)
+    return (*clinical, *derived, *measured)
 
 
 def _matrix(

@@ -5,23 +5,28 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import date, datetime
+from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fedpet.cohort.csvfile import Rows, read_rows
+from fedpet.cohort.dates import DateColumn, Days, Form, read_days
+from fedpet.cohort.derived import SCORES, compute
 from fedpet.cohort.dictionary import Dictionary, ResponseColumn, Variable
 from fedpet.cohort.findings import Finding, counted, found, left_out
 from fedpet.cohort.pseudonyms import Pseudonyms
+from fedpet.cohort.tablefile import Rows, read_rows
 
 Floats = NDArray[np.float64]
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d{1,3})?", re.ASCII | re.IGNORECASE)
-ISO = re.compile(r"(\d{4}-\d{2}-\d{2})([T ]00:00(:00(\.0+)?)?)?", re.ASCII)
 MISSING = frozenset({"", "na", "n/a", "nan", "none", "null", ".", "-", "?"})
 SCALES = (1000.0, 100.0, 10.0, 0.1, 0.01, 0.001)
+REPEATED = (
+    "The table is a REDCap export with several events or instruments: export one of them, or set "
+    '`rows = "merge"` under [subject] in dictionary.toml.'
+)
 ROLES = {
     "origin": "first infusion",
     "progression": "progression",
@@ -51,12 +56,14 @@ class Table:
     Args:
         subjects: Pseudonyms, in ascending order.
         loose: What the pseudonyms would be without leading zeros and case; see `quality`.
-        columns: Canonical names of the variables.
+        columns: Canonical names of the variables, then of the scores derived from them.
         values: float64 [subjects, columns], canonical units, NaN for missing.
         dates: By role: `origin`, `progression`, `progression_confirmed`, `death`, `last_contact`.
         response: float64 [subjects], 1 for yes, 0 for no, NaN; None where it is not recorded.
         rows: Rows read, copies and refused ones included.
         findings: About cells, lines and rows.
+        forms: Format in which each column of dates was read, by role.
+        cutoff: Day on which the data were closed; None where it is not told.
     """
 
     subjects: tuple[str, ...]
@@ -67,6 +74,8 @@ class Table:
     response: Floats | None
     rows: int
     findings: tuple[Finding, ...]
+    forms: Mapping[str, str] = field(default_factory=dict)
+    cutoff: date | None = None
 
 
 def read_table(path: Path, dictionary: Dictionary, pseudonyms: Pseudonyms) -> Table:
@@ -81,34 +90,78 @@ def read_table(path: Path, dictionary: Dictionary, pseudonyms: Pseudonyms) -> Ta
         DataError: If it is not a table, or columns of the dictionary are not in it.
     """
     rows = read_rows(path, dictionary.columns, dictionary="the dictionary")
-    ids = [row[dictionary.subject.column] for row in rows.cells]
-    keep, findings = _one_row_each(rows, ids, pseudonyms)
+    column = dictionary.subject.column
+    merged, findings = _merged(rows, dictionary)
+    ids = [row[column] for row in merged.cells]
+    keep, about_rows = _one_row_each(merged, ids, pseudonyms)
+    findings += about_rows
     order = sorted(keep, key=lambda row: pseudonyms.of(ids[row]))
     subjects = tuple(pseudonyms.of(ids[row]) for row in order)
-    cells = _Cells(subjects, tuple(rows.cells[row] for row in order), rows.decimal_comma)
-    values = []
+    cells = _Cells(subjects, tuple(merged.cells[row] for row in order), rows.decimal_comma)
+    values = {}
     for name, variable in dictionary.variables.items():
-        column, about = cells.variable(name, variable)
-        values.append(column)
+        values[name], about = cells.variable(name, variable)
         findings += about
-    dates = {}
-    for role, column_name in dictionary.date_columns.items():
-        dates[role], about = cells.dates(role, column_name, dictionary.dates.format)
-        findings += about
+    scores, about = cells.scores(dictionary, values)
+    values |= scores
+    findings += about
+    dates, forms, about = cells.dates(dictionary)
+    findings += about
     response = None
     if dictionary.response is not None:
         response, about = cells.response(dictionary.response)
         findings += about
+    cutoff = dictionary.dates.cutoff
     return Table(
         subjects=subjects,
         loose=tuple(pseudonyms.loosely(ids[row]) for row in order),
-        columns=tuple(dictionary.variables),
-        values=np.stack(values, axis=1) if subjects else np.zeros((0, len(values))),
+        columns=tuple(values),
+        values=np.stack(list(values.values()), axis=1) if subjects else np.zeros((0, len(values))),
         dates=dates,
         response=response,
         rows=len(rows.cells),
         findings=(*rows.findings, *findings),
+        forms=forms,
+        cutoff=None if cutoff is None else date.fromisoformat(cutoff),
     )
+
+
+def _merged(rows: Rows, dictionary: Dictionary) -> tuple[Rows, list[Finding]]:
+    """Make one row of all rows of a subject, where the dictionary says so.
+
+    Of each column the first cell that is filled in counts, in the order of the file; of the last
+    contact the last one.
+    """
+    if dictionary.subject.rows != "merge":
+        return rows, []
+    groups: dict[str, list[int]] = defaultdict(list)
+    for number, cells in enumerate(rows.cells):
+        # A row without a subject stays alone, and is told later.
+        groups[cells[dictionary.subject.column].strip() or f"\0{number}"].append(number)
+    last = dictionary.dates.last_contact
+    merged: list[Mapping[str, str]] = []
+    several: dict[str, int] = defaultdict(int)
+    for group in groups.values():
+        row: dict[str, str] = {}
+        for column in rows.cells[group[0]]:
+            filled = [c for r in group if (c := rows.cells[r][column]).casefold() not in MISSING]
+            row[column] = "" if not filled else filled[-1 if column == last else 0]
+            if len(set(filled)) > 1 and column != last:
+                several[column] += 1
+        merged.append(row)
+    one = Rows(
+        cells=tuple(merged),
+        lines=tuple(rows.lines[group[0]] for group in groups.values()),
+        decimal_comma=rows.decimal_comma,
+        findings=rows.findings,
+    )
+    repeated = sum(len(group) > 1 for group in groups.values())
+    if not repeated:
+        return one, []
+    title = f"{counted(repeated, 'subject')} with several rows, merged into one."
+    details = [f"{column}: {counted(n, 'subject')} with several values" for column, n in
+               several.items()]  # fmt: skip
+    return one, [found("FP-2175", title, details=details)]
 
 
 def _one_row_each(
@@ -132,7 +185,8 @@ def _one_row_each(
     if differ:
         title = f"{counted(len(differ), 'subject')} with several rows that differ."
         lines = [rows.lines[row] for s in differ for row in repeated[s]]
-        findings.append(found("FP-2152", title, subjects=differ, lines=lines))
+        fix = REPEATED if any(rows.repeated) else ""
+        findings.append(found("FP-2152", title, subjects=differ, lines=lines, fix=fix))
     if copies := set(repeated) - differ:
         title = f"{counted(len(copies), 'subject')} with the same row more than once."
         lines = [rows.lines[row] for s in copies for row in repeated[s][1:]]
@@ -188,24 +242,57 @@ class _Cells:
             cell = cell.replace(",", ".", 1)
         return float(cell) if NUMBER.fullmatch(cell) else float("nan")
 
-    def dates(self, role: str, column: str, form: str | None) -> tuple[Dates, list[Finding]]:
-        """Read a column of dates."""
-        cells = [row[column] for row in self.rows]
-        absent = _absent(cells)
-        days = np.array(
-            [None if no else _date(cell, form) for cell, no in zip(cells, absent, strict=True)],
-            dtype="datetime64[D]",
+    def scores(
+        self, dictionary: Dictionary, values: Mapping[str, Floats]
+    ) -> tuple[dict[str, Floats], list[Finding]]:
+        """Compute the scores that the dictionary asks for; what is not plausible is a finding."""
+        scores, odd = compute(dictionary.derived, values, subjects=len(self.subjects))
+        findings = []
+        for name, rows in odd.items():
+            low, high = SCORES[name].range
+            findings += self._told(
+                "FP-2171", f"inputs of {name} that give no value from {low:g} to {high:g}", rows
+            )
+        return scores, findings
+
+    def dates(
+        self, dictionary: Dictionary
+    ) -> tuple[dict[str, Dates], dict[str, str], list[Finding]]:
+        """Read the columns of dates, each in the one format that it is written in."""
+        columns = dictionary.date_columns
+        declared = (
+            dict.fromkeys(columns, dictionary.dates.format) | dictionary.dates.formats_by_role
         )
-        unreadable = np.isnat(days) & ~absent
-        findings = self._told("FP-2163", f"an unreadable date of {ROLES[role]}", unreadable)
-        return Dates(days=days, unreadable=unreadable), findings
+        cells = {role: [row[column] for row in self.rows] for role, column in columns.items()}
+        absent = {role: _absent(cells[role]) for role in columns}
+        read = read_days(
+            {
+                columns[role]: DateColumn(
+                    cells=[
+                        "" if no else cell
+                        for cell, no in zip(cells[role], absent[role], strict=True)
+                    ],
+                    declared=declared[role],
+                )
+                for role in columns
+            }
+        )
+        dates = {}
+        forms = {role: read[column].form for role, column in columns.items()}
+        findings = _about_forms({role: read[columns[role]] for role in columns})
+        for role, column in columns.items():
+            days = np.array(read[column].days, dtype="datetime64[D]")
+            unreadable = np.isnat(days) & ~absent[role]
+            dates[role] = Dates(days=days, unreadable=unreadable)
+            findings += self._told("FP-2163", f"an unreadable date of {ROLES[role]}", unreadable)
+        return dates, forms, findings
 
     def response(self, response: ResponseColumn) -> tuple[Floats, list[Finding]]:
         """Read the response: 1 for yes, 0 for no, NaN for missing."""
-        coding = {code.casefold(): 1.0 for code in response.yes}
-        coding |= {code.casefold(): 0.0 for code in response.no}
-        cells = [row[response.column] for row in self.rows]
-        absent = _absent(cells, response.missing, known=coding)
+        coding = {code: number for code, number in response.coding.items() if number >= 0}
+        cells = [" ".join(row[response.column].split()) for row in self.rows]
+        unknown = [code for code in response.coding if code not in coding]
+        absent = _absent(cells, unknown, known=coding)
         values = np.array(
             [np.nan if no else _code(cell, coding) for cell, no in zip(cells, absent, strict=True)],
             dtype=np.float64,
@@ -255,11 +342,17 @@ def _code(cell: str, coding: Mapping[str, float]) -> float:
     return coding.get(folded, coding.get(re.sub(r"\.0+$", "", folded), float("nan")))
 
 
-def _date(cell: str, form: str | None) -> date | None:
-    try:
-        if form is not None:
-            return datetime.strptime(cell, form).date()
-        match = ISO.fullmatch(cell)
-        return date.fromisoformat(match[1]) if match else None
-    except ValueError:
-        return None
+def _about_forms(read: Mapping[str, Days]) -> list[Finding]:
+    """Tell in which format dates were read where it is neither ISO nor declared."""
+    groups: dict[tuple[str, bool], list[str]] = defaultdict(list)
+    for role, days in read.items():
+        if days.form in set(Form) - {Form.YEAR_FIRST}:
+            groups[days.form, days.by_others].append(ROLES[role])
+    return [
+        found(
+            "FP-2174",
+            f"Dates of {', '.join(roles)} were read as {form}"
+            + (", as the other columns are written." if by_others else "."),
+        )
+        for (form, by_others), roles in groups.items()
+    ]

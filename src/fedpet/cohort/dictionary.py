@@ -2,29 +2,41 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeAlias
 
 from annotated_types import Gt, Len
 
+from fedpet.cohort.derived import Derived, missing_inputs
+from fedpet.cohort.response import Criterion, categories
 from fedpet.cohort.settings import DOOR
 from fedpet.cohort.tomlfile import Mistake, did_you_mean, read, refusal
 
 VARIABLE = re.compile(r"[a-z][a-z0-9_]*")
+Role: TypeAlias = Literal["origin", "progression", "progression_confirmed", "death", "last_contact"]
 EXAMPLE_DATE = date(2021, 3, 24)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SubjectColumn:
-    """The column that holds the subject's number, equal to DICOM PatientID (0010,0020)."""
+    """The column that holds the subject's number, equal to DICOM PatientID (0010,0020).
+
+    Args:
+        column: Its name.
+        rows: `one`: several rows of a subject that differ are refused; `merge`: of each column the
+            first cell that is filled in counts, in the order of the file, and of the last contact
+            the last one (REDCap events and repeating instruments).
+    """
 
     __pydantic_config__ = DOOR
 
     column: Annotated[str, Len(1, 200)]
+    rows: Literal["one", "merge"] = "one"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +49,10 @@ class DateColumns:
         progression_confirmed: The scan that confirmed it; absent where this is not recorded.
         death: Death from any cause.
         last_contact: Last day on which the subject was known to be alive.
-        format: As in strptime, such as `%d/%m/%Y`; ISO 8601 unless told.
+        format: As in strptime, such as `%d/%m/%Y`; told from the cells unless given.
+        formats: The same for single columns, by role.
+        criterion: By which progressions were called; kept with the cohort.
+        cutoff: Day on which the data were closed: what happened later does not count.
     """
 
     __pydantic_config__ = DOOR
@@ -48,18 +63,44 @@ class DateColumns:
     death: Annotated[str, Len(1, 200)]
     last_contact: Annotated[str, Len(1, 200)]
     format: Annotated[str, Len(1, 40)] | None = None
+    formats: Mapping[Role, Annotated[str, Len(1, 40)]] = field(default_factory=dict)
+    criterion: Criterion | None = None
+    cutoff: Annotated[str, Len(10, 10)] | None = None
+
+    @property
+    def formats_by_role(self) -> dict[str, str | None]:
+        """Formats of single columns, by role."""
+        return {str(role): form for role, form in self.formats.items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResponseColumn:
-    """The column of the best response and what its codes mean."""
+    """The column of the best response and what its codes mean.
+
+    Args:
+        column: Its name.
+        criterion: `RECIST 1.1`, `iRECIST` or `PERCIST`: the codes are the names of its categories;
+            see `response`.
+        yes: The hospital's own codes of a response; they come before those of the criterion.
+        no: Codes of no response.
+        missing: Codes of "not evaluable".
+    """
 
     __pydantic_config__ = DOOR
 
     column: Annotated[str, Len(1, 200)]
-    yes: Annotated[tuple[str, ...], Len(1, 50)]
-    no: Annotated[tuple[str, ...], Len(1, 50)]
+    criterion: Criterion | None = None
+    yes: Annotated[tuple[str, ...], Len(0, 50)] = ()
+    no: Annotated[tuple[str, ...], Len(0, 50)] = ()
     missing: tuple[str, ...] = ()
+
+    @property
+    def coding(self) -> dict[str, float]:
+        """Number of each code in lower case: 1 for yes, 0 for no, NaN for not evaluable."""
+        own = dict.fromkeys((code.casefold() for code in self.yes), 1.0)
+        own |= dict.fromkeys((code.casefold() for code in self.no), 0.0)
+        own |= dict.fromkeys((code.casefold() for code in self.missing), math.nan)
+        return {**categories(self.criterion), **own}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +134,16 @@ class Variable:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dictionary:
-    """The data dictionary of one hospital's clinical table."""
+    """The data dictionary of one hospital's clinical table.
+
+    Args:
+        subject: The subject's number.
+        dates: Dates of the endpoints.
+        response: The best response; None where it is not recorded.
+        variables: Clinical variables by canonical name.
+        derived: Scores that are computed from them.
+        identifying: Columns that name a person; the dictionary may not use them.
+    """
 
     __pydantic_config__ = DOOR
 
@@ -101,6 +151,8 @@ class Dictionary:
     dates: DateColumns
     response: ResponseColumn | None = None
     variables: Annotated[Mapping[str, Variable], Len(1, 500)]
+    derived: Derived = field(default_factory=Derived)
+    identifying: tuple[str, ...] = ()
 
     @property
     def date_columns(self) -> dict[str, str]:
@@ -139,8 +191,10 @@ def load_dictionary(path: Path, *, reserved: tuple[str, ...] = ()) -> Dictionary
     )
     mistakes = [
         *_about_columns(dictionary),
-        *_about_format(dictionary.dates.format),
+        *_about_format("dates.format", dictionary.dates.format),
+        *_about_dates(dictionary.dates),
         *_about_response(dictionary.response),
+        *_about_derived(dictionary),
     ]
     for name, variable in dictionary.variables.items():
         mistakes += _about_variable(name, variable, reserved)
@@ -164,10 +218,41 @@ def _about_columns(dictionary: Dictionary) -> list[Mistake]:
             other = seen[variable.column]
             mistakes.append(Mistake(key, f'column "{variable.column}" is already {other}.'))
         seen.setdefault(variable.column, key)
+    names = {column.casefold() for column in dictionary.identifying}
+    for column, key in dictionary.columns.items():
+        if key != "subject.column" and column.casefold() in names:
+            text = f'column "{column}" names a person (`identifying`) and is never read.'
+            mistakes.append(Mistake(key, text))
     return mistakes
 
 
-def _about_format(form: str | None) -> list[Mistake]:
+def _about_dates(dates: DateColumns) -> list[Mistake]:
+    mistakes = []
+    for role, form in dates.formats.items():
+        mistakes += _about_format(f"dates.formats.{role}", form)
+        if getattr(dates, role) is None:
+            mistakes.append(Mistake("dates.formats", f'there is no column of "{role}".'))
+    if dates.cutoff is not None:
+        try:
+            date.fromisoformat(dates.cutoff)
+        except ValueError:
+            text = f'"cutoff" is "{dates.cutoff}"; write a day as YYYY-MM-DD.'
+            mistakes.append(Mistake("dates.cutoff", text))
+    return mistakes
+
+
+def _about_derived(dictionary: Dictionary) -> list[Mistake]:
+    mistakes = []
+    for name in dictionary.derived.names:
+        key = f"derived.{name}"
+        if name in dictionary.variables:
+            mistakes.append(Mistake(key, f'"{name}" is a variable already; take one of the two.'))
+        if lacking := missing_inputs(name, dictionary.derived, frozenset(dictionary.variables)):
+            mistakes.append(Mistake(key, f'"{name}" needs {" and ".join(lacking)} as variables.'))
+    return mistakes
+
+
+def _about_format(key: str, form: str | None) -> list[Mistake]:
     if form is None:
         return []
     try:
@@ -176,7 +261,7 @@ def _about_format(form: str | None) -> list[Mistake]:
         again = None
     if again == EXAMPLE_DATE:
         return []
-    return [Mistake("dates.format", f'"{form}" does not tell day, month and year; try "%d/%m/%Y".')]
+    return [Mistake(key, f'"{form}" does not tell day, month and year; try "%d/%m/%Y".')]
 
 
 def _about_response(response: ResponseColumn | None) -> list[Mistake]:
@@ -185,6 +270,9 @@ def _about_response(response: ResponseColumn | None) -> list[Mistake]:
     groups = (response.yes, response.no, response.missing)
     codes = [code.casefold() for group in groups for code in set(group)]
     twice = sorted({code for code in codes if codes.count(code) > 1})
+    if response.criterion is None and not (response.yes and response.no):
+        text = "[response] needs `yes` and `no`, or `criterion`."
+        return [Mistake("response", text)]
     return [
         Mistake("response", f'code "{code}" stands in two of yes, no, missing.') for code in twice
     ]

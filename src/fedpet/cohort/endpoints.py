@@ -14,6 +14,9 @@
    free of it for longer, unknown if censored before.
 7. A date that cannot be read, lies before 1990 or in the future, or contradicts another one makes
    every endpoint unknown that depends on it; nothing is guessed.
+8. Where the dictionary tells the day on which the data were closed, what happened later does not
+   count: whoever was known to be alive after that day is censored on it. Whoever was last seen
+   more than 180 days before it is told as lost to follow-up, and censored when last seen.
 
 Source: RECIST 1.1 (Eisenhauer 2009); iRECIST (Seymour 2017) for the confirmation after 4 weeks.
 """
@@ -22,7 +25,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from enum import StrEnum
 
@@ -35,6 +38,7 @@ from fedpet.cohort.samples import Outcome
 
 CONFIRM_DAYS_MIN = 28
 EARLY_DAYS = 182.625
+LOST_DAYS = 180
 EARLIEST = date(1990, 1, 1)
 LABELS = {
     "pfs": "Progression-free survival",
@@ -60,6 +64,9 @@ class Problem(StrEnum):
     CONTACT_BEFORE_PROGRESSION = "a last contact before a recorded progression; the later one holds"
     CONFIRMED_EARLY = "a progression confirmed within 28 days, which does not count"
     UNCONFIRMED = "an unconfirmed progression, which does not count"
+    AFTER_CUTOFF = "a first infusion after the data were closed"
+    LATER = "events after the data were closed, which do not count"
+    LOST = "a last contact long before the data were closed"
 
 
 # Problems that make an endpoint unknown; the others are told and change nothing.
@@ -72,6 +79,7 @@ UNKNOWN_OS = frozenset(
         Problem.DEATH_BEFORE_CONTACT,
         Problem.DEATH_BEFORE_PROGRESSION,
         Problem.NO_END,
+        Problem.AFTER_CUTOFF,
     }
 )
 UNKNOWN_PFS = UNKNOWN_OS - {Problem.NO_END} | {
@@ -79,7 +87,13 @@ UNKNOWN_PFS = UNKNOWN_OS - {Problem.NO_END} | {
     Problem.CONFIRMED_ALONE,
     Problem.CONFIRMED_FIRST,
 }
-INFO = frozenset({Problem.CONFIRMED_EARLY, Problem.UNCONFIRMED})
+# Codes of the problems that are only good to know.
+INFO = {
+    Problem.CONFIRMED_EARLY: "FP-2165",
+    Problem.UNCONFIRMED: "FP-2165",
+    Problem.LATER: "FP-2176",
+    Problem.LOST: "FP-2169",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,6 +186,47 @@ def derive(course: Course, *, today: date, confirmation: bool = True) -> Ends:
     return Ends(pfs=pfs, os=os, problems=problems)
 
 
+def derive_until(course: Course, *, today: date, confirmation: bool, cutoff: date | None) -> Ends:
+    """Derive a subject's endpoints from what was known when the data were closed (rule 8).
+
+    Examples:
+        >>> seen = Course(origin=date(2021, 1, 1), death=date(2023, 1, 1))
+        >>> derive_until(seen, today=date(2026, 1, 1), confirmation=True,
+        ...              cutoff=date(2022, 1, 1)).os
+        (365, False)
+    """
+    whole = derive(course, today=today, confirmation=confirmation)
+    if cutoff is None or course.origin is None or whole.problems & {Problem.IMPLAUSIBLE}:
+        return whole
+    if course.origin > cutoff:
+        problems = whole.problems | {Problem.AFTER_CUTOFF}
+        return Ends(pfs=None, os=None, problems=problems)
+    events = (course.progression, course.confirmed, course.death)
+    seen = [day for day in (*events, course.last_contact) if day is not None]
+    if not any(day > cutoff for day in seen):
+        alive = _last_alive(course)
+        lost = course.death is None and alive is not None and (cutoff - alive).days > LOST_DAYS
+        return replace(whole, problems=whole.problems | {Problem.LOST}) if lost else whole
+    progression, confirmed, death = (d if d is not None and d <= cutoff else None for d in events)
+    closed = derive(
+        replace(
+            course,
+            progression=progression,
+            confirmed=confirmed,
+            death=death,
+            last_contact=cutoff if death is None else course.last_contact,
+        ),
+        today=today,
+        confirmation=confirmation,
+    )
+    later = {Problem.LATER} if any(d is not None and d > cutoff for d in events) else set()
+    return Ends(
+        pfs=None if whole.pfs is None else closed.pfs,
+        os=None if whole.os is None else closed.os,
+        problems=whole.problems | later,
+    )
+
+
 def _last_alive(course: Course) -> date | None:
     seen = (course.last_contact, course.progression, course.confirmed)
     start = course.origin or EARLIEST
@@ -235,14 +290,17 @@ def endpoints_of(table: Table, *, today: date) -> Endpoints:
     """Derive the endpoints of every subject of a table."""
     confirmation = "progression_confirmed" in table.dates
     courses = _courses(table)
-    ends = [derive(course, today=today, confirmation=confirmation) for course in courses]
+    ends = [
+        derive_until(course, today=today, confirmation=confirmation, cutoff=table.cutoff)
+        for course in courses
+    ]
     concerned: dict[Problem, list[str]] = defaultdict(list)
     for subject, end in zip(table.subjects, ends, strict=True):
         for problem in end.problems:
             concerned[problem].append(subject)
     findings = [
         found(
-            "FP-2165" if problem in INFO else "FP-2164",
+            INFO.get(problem, "FP-2164"),
             f"{counted(len(subjects), 'subject')} with {problem}.",
             subjects=subjects,
         )

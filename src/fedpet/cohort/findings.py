@@ -125,10 +125,20 @@ KINDS: dict[str, Kind] = {
         meaning="The table does not tell which progressions were confirmed.",
         fix="Name the column under [dates] progression_confirmed, if there is one.",
     ),
+    "FP-2169": Kind(
+        severity="info",
+        meaning="A subject was lost to follow-up; it counts until the last contact.",
+        fix="Ask for news, and fill in the date of last contact.",
+    ),
     "FP-2170": Kind(
         severity="warning",
         meaning="A scan has no lesion mask, though the cohort says that masks are given.",
         fix='Add the mask, or set `lesions = "threshold"` in cohort.toml.',
+    ),
+    "FP-2171": Kind(
+        severity="warning",
+        meaning="A score cannot be right with these inputs; it is taken as unknown.",
+        fix="Check the inputs of the score and their units (`scale` in dictionary.toml).",
     ),
     "FP-2172": Kind(
         severity="warning",
@@ -139,6 +149,21 @@ KINDS: dict[str, Kind] = {
         severity="warning",
         meaning="The PET was not made shortly before the treatment.",
         fix="Take the baseline scan; images made under treatment know the future.",
+    ),
+    "FP-2174": Kind(
+        severity="info",
+        meaning="The format of dates was told from the cells.",
+        fix="Nothing, if it is right; otherwise set `format` under [dates] in dictionary.toml.",
+    ),
+    "FP-2175": Kind(
+        severity="info",
+        meaning="Several rows of a subject were merged, as the dictionary says.",
+        fix="Nothing, if the first value of each column is the one that is meant.",
+    ),
+    "FP-2176": Kind(
+        severity="info",
+        meaning="What happened after the data were closed does not count.",
+        fix="Nothing, if `cutoff` under [dates] in dictionary.toml is right.",
     ),
     "FP-2180": Kind(
         severity="warning",
