@@ -7,13 +7,13 @@ import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib import metadata
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 
 from fedpet import __version__, planfile
+from fedpet.federation import history
 from fedpet.federation.asking import Execution
-from fedpet.federation.journal import Closed
 from fedpet.federation.preparation import Enrolled, Fold
 from fedpet.parameters import Parameters
 from fedpet.plan import Plan
@@ -22,7 +22,6 @@ from fedpet.survival.cox import CoxFit
 from fedpet.survival.grid import grid_of
 from fedpet.survival.preprocessing import MONTH_DAYS
 
-History: TypeAlias = Sequence[tuple[str, Closed]]
 SCHEMA = "fedpet-results/1"
 COX_TOLERANCE = 1e-8
 
@@ -103,17 +102,17 @@ def results_of(run: Execution, context: Context, evidence: Evidence) -> dict[str
         for endpoint in plan.endpoints.survival
     }
     used = {arm for arms in judged.values() for arm in arms}
-    history = run.journal.history()
+    steps = run.journal.history()
     return {
         "schema": SCHEMA,
         "plan": _plan(run),
         "experiment": {
             "id": run.experiment,
             "started": context.started,
-            "seconds": sum(step.seconds for _, step in history),
+            "seconds": sum(step.seconds for _, step in steps),
             "fedpet": __version__,
             "phantom": context.phantom,
-            "timings": _timings(history),
+            "timings": history.timings(steps),
             "versions": _versions(),
         },
         # Summands travel in clear in this version: docs/concepts/what-leaves.md.
@@ -162,8 +161,8 @@ def results_of(run: Execution, context: Context, evidence: Evidence) -> dict[str
         "ceiling": {name: dict(values) for name, values in context.ceiling.items()},
         "checks": _checks(evidence),
         "findings": [_finding(finding) for finding in context.findings],
-        "participation": _participation(run, history),
-        "left": _left(history),
+        "participation": history.participation(steps, pooled=run.pooled),
+        "left": history.left(steps),
     }
 
 
@@ -174,17 +173,6 @@ NATURE = {
     "cox-federated": {"inputs": "clinical + biomarkers", "training": "federated"},
     "cox-clinical": {"inputs": "clinical", "training": "federated"},
     "tmtv": {"inputs": "TMTV", "training": "federated"},
-}
-LEFT = {
-    "count": "counts of subjects and events",
-    "moments": "sums for means and spreads of covariates",
-    "cox": "Cox log-likelihood, gradient and information",
-    "exposure": "events and time at risk by interval",
-    "initialise": "initial weights (from the seed, not from data)",
-    "train": "model updates",
-    "risks": "histograms of predicted risk",
-    "evaluate": "sums of prediction errors and pairs",
-    "concordance": "a hospital's own results (named release)",
 }
 
 
@@ -214,20 +202,6 @@ def _versions() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return found
-
-
-def _timings(history: History) -> list[dict[str, Any]]:
-    seconds: dict[str, float] = {}
-    for step, closed in history:
-        name = {
-            "cox": "Cox models",
-            "exposure": "Cox models",
-            "train": "Networks, pooled and local-only" if "alone" in step else "Network, federated",
-            "evaluate": "Evaluation",
-            "concordance": "Evaluation",
-        }.get(closed.kind, "Counting and scaling")
-        seconds[name] = seconds.get(name, 0.0) + closed.seconds
-    return [{"name": name, "seconds": value} for name, value in seconds.items()]
 
 
 def _sites(evidence: Evidence) -> list[dict[str, Any]]:
@@ -418,37 +392,3 @@ def _checks(evidence: Evidence) -> list[dict[str, Any]]:
             }
         )
     return checks
-
-
-def _participation(run: Execution, history: History) -> dict[str, Any]:
-    """Return how each site answered each round of the network that is kept."""
-    rounds = [closed.sites for step, closed in history if step.startswith("all/network/round-")]
-    sites = sorted({site for states in rounds for site in states})
-    return {
-        "sites": sites,
-        "rounds": list(range(1, len(rounds) + 1)),
-        "state": {
-            site: [
-                "ok" if states.get(site) == "ok" else "absent" if site not in states else "missed"
-                for states in rounds
-            ]
-            for site in sites
-            if site != run.pooled
-        },
-    }
-
-
-def _left(history: History) -> list[dict[str, Any]]:
-    """Return what left the hospitals, by kind: messages, bytes."""
-    counted: dict[str, list[int]] = {}
-    for step, closed in history:
-        what = LEFT.get(closed.kind, closed.kind)
-        if "alone" in step:
-            what = "models trained at one hospital (comparison on phantoms)"
-        entry = counted.setdefault(what, [0, 0])
-        entry[0] += sum(state == "ok" for state in closed.sites.values())
-        entry[1] += closed.bytes_in
-    return [
-        {"what": what, "messages": messages, "bytes": size}
-        for what, (messages, size) in counted.items()
-    ]
