@@ -19,12 +19,15 @@ class Header:
         syntax: UID of the transfer syntax; empty in items.
         pixels: (tag, first byte, length) of the pixel data; None without. The length is -1 if
             the pixels are encapsulated, and the first byte -1 where only pydicom can find them.
+        meta: Where the deflated stream begins; 0 if there is none. Pixels then count as if the
+            stream lay inflated in its place.
     """
 
     values: dict[int, str]
     sequences: dict[int, tuple[Header, ...]]
     syntax: str = ""
     pixels: tuple[int, int, int] | None = None
+    meta: int = 0
 
     def text(self, tag: int) -> str:
         """Return the value as text; empty if absent."""
@@ -48,6 +51,11 @@ class Header:
         """Return the only or first number; None if absent, no number or not finite."""
         numbers = parse_numbers(self.values.get(tag, ""))
         return numbers[0] if numbers else None
+
+    def integer(self, tag: int) -> int:
+        """Return the value as a whole number below a billion; 0 if absent or no such number."""
+        text = self.values.get(tag, "")
+        return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
 
     def items(self, tag: int) -> tuple[Header, ...]:
         """Return the items of a sequence; none if absent."""

@@ -10,8 +10,10 @@ import numpy as np
 from fedpet.errors import DataError
 from fedpet.imaging import clock, tags
 from fedpet.imaging.header import Header, parse_numbers
-from fedpet.imaging.little_endian import NATIVE
+from fedpet.imaging.little_endian import DEFLATED, NATIVE
+from fedpet.imaging.objections import reservation
 from fedpet.imaging.pixels import read_stored
+from fedpet.imaging.remarks import Rejected
 from fedpet.imaging.series import (
     PixelFormat,
     Series,
@@ -33,6 +35,8 @@ VOXEL_MM_MIN: Final = 0.1
 VOXEL_MM_MAX: Final = 50.0
 PLACE_MM_MAX: Final = 1e5
 SLOPE_MAX: Final = 1e12
+SIDE_MAX: Final = 8192
+VOXELS_MAX: Final = 1 << 30
 _STORAGE: Final = (
     *(tags.ROWS, tags.COLUMNS, tags.BITS_ALLOCATED, tags.BITS_STORED, tags.HIGH_BIT),
     *(tags.SIGNED, tags.SAMPLES, tags.PADDING),
@@ -77,30 +81,49 @@ class SeriesIntake:
 
     Args:
         header: Of the first file; its `volume_key` is that of all.
+        identity: Of the volume.
     """
 
-    __slots__ = ("files", "header", "problem", "slices", "storage")
+    __slots__ = ("files", "header", "identity", "problem", "slices", "storage")
 
-    def __init__(self, header: Header) -> None:
+    def __init__(self, header: Header, identity: str) -> None:
         self.header = header
+        self.identity = identity
         self.files = 0
         self.problem: DataError | None = None
         self.slices: list[Slice] = []
         self.storage: PixelFormat | None = None
 
-    def add(self, path: str, header: Header, *, size: int, modified_ns: int) -> None:
-        """Take in a file; what is wrong with it is told by `build`."""
-        self.files += 1
+    def add(
+        self, path: str, header: Header, *, size: int, modified_ns: int, frame: int = 0
+    ) -> None:
+        """Take in a file or a frame of it; what is wrong with it is told by `build`."""
+        self.files += frame == 0 or not self.files
         if self.problem is not None:
             return
         try:
             if self.storage is None:
                 self.storage = _pixel_format(header)
             self._check_like_first(header)
-            one = _slice(path, header, self.storage, size=size, modified_ns=modified_ns)
+            form = self.storage
+            one = _slice(path, header, form, size=size, modified_ns=modified_ns, frame=frame)
             self.slices.append(one)
         except DataError as error:
             self.problem = error
+
+    def join(self, other: SeriesIntake) -> None:
+        """Take in what was gathered of the same volume from other files."""
+        self.files += other.files
+        self.problem = self.problem or other.problem
+        if self.problem is not None:
+            return
+        try:
+            self._check_like_first(other.header)
+            if self.storage != other.storage:
+                raise DataError("Slices differ in how their pixels are stored.", code="FP-2116")
+        except DataError as error:
+            self.problem = error
+        self.slices += other.slices
 
     def _check_like_first(self, header: Header) -> None:
         first = self.header
@@ -120,6 +143,20 @@ class SeriesIntake:
                 do="Two scans may be mixed in one series; export them apart.",
                 code="FP-2112",
             )
+
+    def refused(self, reason: str) -> Rejected:
+        """Record why there is no volume, without a single value of the patient."""
+        text = self.header.text
+        return Rejected(
+            patient_id=text(tags.PATIENT_ID),
+            series=text(tags.SERIES_UID),
+            modality=text(tags.MODALITY),
+            reason=reason,
+            files=self.files,
+            identity=self.identity,
+            date=text(tags.STUDY_DATE) or text(tags.SERIES_DATE),
+            number=text(tags.SERIES_NUMBER),
+        )
 
     def build(self) -> Series:
         """Sort the slices and check that the volume is complete.
@@ -145,6 +182,8 @@ class SeriesIntake:
                 code="FP-2116",
             )
         check_orientation(orientation)
+        if self.storage.rows * self.storage.columns * len(self.slices) > VOXELS_MAX:
+            raise DataError("It has more voxels than any scan.", code="FP-2111")
         slices = _in_order(self.slices, orientation, self.storage)
         if len(slices) < 2:
             raise DataError("There is a single slice only.", code="FP-2116")
@@ -168,6 +207,9 @@ class SeriesIntake:
             slices=tuple(slices),
             grid=grid,
             dropped=len(self.slices) - len(slices),
+            identity=self.identity,
+            files=self.files,
+            reservation=reservation(header),
         )
 
 
@@ -176,21 +218,22 @@ def _pixel_format(header: Header) -> PixelFormat:
         raise DataError("A slice has no pixels.", code="FP-2111")
     if header.text(tags.FRAMES) not in ("", "1"):
         raise DataError(
-            "It is a multi-frame object, which is not read.",
-            do="Export as single-frame images.",
+            "It is a multi-frame object of a kind for single frames.",
+            do="Export it as enhanced multi-frame or as single-frame images.",
             code="FP-2111",
         )
     floating = header.pixels[0] != tags.PIXELS
     rows, columns, bits, stored, high, signed, samples = (
-        int(header.text(tag) or 0) for tag in _STORAGE[:7]
+        header.integer(tag) for tag in _STORAGE[:7]
     )
-    padding = header.text(tags.PADDING)
     known = bits in ((32, 64) if floating else (8, 16, 32))
     fits = floating or (0 < stored <= bits and high == stored - 1)
-    if not (rows and columns and known and fits and samples in (0, 1)):
+    if not (rows and columns and known and fits and samples in (0, 1)) or (
+        max(rows, columns) > SIDE_MAX
+    ):
         raise DataError(
             f"Pixels are {rows} x {columns} x {samples} of {stored} in {bits} bits, expected one "
-            "sample of 8, 16 or 32 bits.",
+            f"sample of 8, 16 or 32 bits and at most {SIDE_MAX} pixels a side.",
             code="FP-2111",
         )
     return PixelFormat(
@@ -201,25 +244,30 @@ def _pixel_format(header: Header) -> PixelFormat:
         signed=bool(signed),
         floating=floating,
         native=_is_native(header),
-        padding=int(padding) if padding else None,
+        padding=header.integer(tags.PADDING) if header.text(tags.PADDING) else None,
+        deflated=header.syntax == DEFLATED,
     )
 
 
 def _is_native(header: Header) -> bool:
-    return (
-        header.syntax in NATIVE
-        and header.pixels is not None
-        and header.pixels[1] >= 0
-        and header.pixels[2] >= 0
-    )
+    return header.syntax in NATIVE and _lies_plain(header)
 
 
-def _slice(path: str, header: Header, form: PixelFormat, *, size: int, modified_ns: int) -> Slice:
+def _lies_plain(header: Header) -> bool:
+    return header.pixels is not None and header.pixels[1] >= 0 and header.pixels[2] >= 0
+
+
+def _slice(
+    path: str, header: Header, form: PixelFormat, *, size: int, modified_ns: int, frame: int
+) -> Slice:
     if header.pixels is None or _is_native(header) != form.native:
         raise DataError("Slices differ in how their pixels are stored.", code="FP-2116")
+    if form.deflated and not _lies_plain(header):
+        raise DataError("A deflated slice has no plain pixels.", code="FP-2111")
+    plain = form.native or form.deflated
     _, offset, length = header.pixels
     expected = form.rows * form.columns * form.bits // 8
-    if form.native and (length < expected or offset + expected > size):
+    if (plain and length < expected) or (form.native and offset + expected > size):
         raise DataError(
             "A slice ends before its last pixel (truncated file).",
             do="Export the series again.",
@@ -241,7 +289,7 @@ def _slice(path: str, header: Header, form: PixelFormat, *, size: int, modified_
     reference = header.number(tags.FRAME_REFERENCE_TIME)
     return Slice(
         path=path,
-        offset=offset if form.native else 0,
+        offset=offset if plain else 0,
         size=size,
         modified_ns=modified_ns,
         instance_uid=header.text(tags.SOP_INSTANCE),
@@ -251,6 +299,8 @@ def _slice(path: str, header: Header, form: PixelFormat, *, size: int, modified_
         acquired=_acquired(header),
         frame_reference_s=None if reference is None else reference / 1000,
         frame_duration_s=None if duration is None else duration / 1000,
+        frame=frame,
+        meta=header.meta,
     )
 
 

@@ -7,6 +7,7 @@ know it declines, so that pydicom may try.
 from __future__ import annotations
 
 import struct
+import zlib
 from typing import Final
 
 from fedpet.imaging import tags
@@ -16,12 +17,15 @@ from fedpet.imaging.tags import Wanted
 DEPTH_MAX = 16
 IMPLICIT = "1.2.840.10008.1.2"
 NATIVE = (IMPLICIT, "1.2.840.10008.1.2.1")
+DEFLATED = "1.2.840.10008.1.2.1.99"
 ENCAPSULATED = ("1.2.840.10008.1.2.4", "1.2.840.10008.1.2.5")  # JPEG family, RLE
+INFLATE_BYTES = 1 << 20
 
 _EXPLICIT: Final = struct.Struct("<HH2sH")
 _TAG_LENGTH: Final = struct.Struct("<HHI")
 _ULONG: Final = struct.Struct("<I")
 _USHORT: Final = struct.Struct("<H")
+_DOUBLE: Final = struct.Struct("<d")
 _LONG_VR = frozenset((b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC"))
 _LONG_VR |= frozenset((b"UN", b"UR", b"UT", b"UV"))
 _SHORT_VR = frozenset(
@@ -64,17 +68,29 @@ def parse_file(data: bytes, wanted: Wanted) -> Header:
         MoreError: If the header goes on behind `data`.
         UnusualError: If the layout is not one that PACS usually write.
     """
-    syntax, position = _file_meta(data)
-    if syntax not in NATIVE and not syntax.startswith(ENCAPSULATED):
+    syntax, position = file_meta(data)
+    if syntax == DEFLATED:
+        data = data[:position] + _inflate(data[position:])
+    elif syntax not in NATIVE and not syntax.startswith(ENCAPSULATED):
         raise UnusualError
     raw: dict[int, bytes] = {}
     sequences: dict[int, tuple[Header, ...]] = {}
     reader = _Reader(data, explicit=syntax != IMPLICIT)
+    meta = position if syntax == DEFLATED else 0
     pixels = reader.elements(position, len(data), wanted, raw, sequences, top=True)
-    return Header(decode(raw, wanted, codec_of(raw, "")), sequences, syntax, pixels)
+    return Header(decode(raw, wanted, codec_of(raw, "")), sequences, syntax, pixels, meta)
 
 
-def _file_meta(data: bytes) -> tuple[str, int]:
+def _inflate(packed: bytes) -> bytes:
+    """Inflate what is at hand, within a limit, so that a small file cannot fill the memory."""
+    limit = max(INFLATE_BYTES, 8 * len(packed))
+    try:
+        return zlib.decompressobj(-zlib.MAX_WBITS).decompress(packed, limit)
+    except zlib.error:
+        raise UnusualError from None
+
+
+def file_meta(data: bytes) -> tuple[str, int]:
     """Return the transfer syntax and where the data set begins; the meta group is explicit."""
     position, syntax = 132, ""
     while True:
@@ -255,6 +271,12 @@ def decode(raw: dict[int, bytes], wanted: Wanted, codec: str) -> dict[int, str]:
             except UnicodeDecodeError:
                 text = value.decode(codec or "latin_1", "replace")
             values[tag] = text.strip("\0 ")
+        elif kind == "double":
+            if len(value) >= 8:
+                values[tag] = repr(_DOUBLE.unpack_from(value)[0])
+        elif kind == "ulong":
+            if len(value) >= 4:
+                values[tag] = str(_ULONG.unpack_from(value)[0])
         elif len(value) >= 2:
             values[tag] = str(_USHORT.unpack_from(value)[0])
     return values

@@ -1,4 +1,4 @@
-"""Which PET stands for a subject, which CT belongs to it, and which mask shows its lesions.
+"""Which PET stands for a subject, and which CT belongs to it.
 
 Every choice follows a stated rule, and whatever is not chosen is recorded with the reason.
 """
@@ -12,53 +12,24 @@ from typing import Final
 
 import numpy as np
 
+from fedpet.errors import DataError
 from fedpet.imaging import tags
-from fedpet.imaging.header import Header
+from fedpet.imaging.masks import MaskFile as MaskFile
+from fedpet.imaging.objections import LOSSY
+from fedpet.imaging.pixels import read_stored
 from fedpet.imaging.remarks import Rejected, Remark
+from fedpet.imaging.rules import Rules
 from fedpet.imaging.series import Series
 
-QUANTITATIVE: Final = ("BQML", "GML", "CM2ML", "CNTS")
-DERIVED_VIEWS: Final = frozenset(
-    ("MIP", "PROJECTION", "PROJECTION IMAGE", "REFORMATTED", "MPR", "LOCALIZER", "SCREEN SAVE")
-)
-IMAGE_CLASSES: Final = {
-    "PT": ("1.2.840.10008.5.1.4.1.1.128",),
-    "CT": ("1.2.840.10008.5.1.4.1.1.2",),
-}
-PET_CLASS = IMAGE_CLASSES["PT"][0]
 EXTENT_STEP_MM = 20.0
+WHOLE_SHARE = 0.9
+UNDATED = "99999999"
 SOFT_KERNEL_HARD_SIGNS: Final = ("LUNG", "BONE", "SHARP", "B6", "B7", "B8", "BR6", "BL5", "EDGE")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MaskFile:
-    """A file that may show the lesions of a subject.
-
-    Args:
-        path: The file.
-        kind: `SEG`, `RTSTRUCT` or `NIFTI`.
-        patient_id: (0010,0020), or the file's name for NIfTI.
-        series_uid: Its own series; empty for NIfTI.
-        frame_uid: Frame of reference; empty for NIfTI.
-        references: Series that it was drawn on; empty if it names none.
-        on_pet: Whether it names PET images.
-        date: Date and time as text, for choosing the newest.
-        target: `pet` or `ct`: the volume it was drawn on; set when it is chosen.
-        size: Bytes.
-        modified_ns: Time of the last change.
-    """
-
-    path: str
-    kind: str
-    patient_id: str
-    series_uid: str = ""
-    frame_uid: str = ""
-    references: tuple[str, ...] = ()
-    on_pet: bool = False
-    date: str = ""
-    target: str = "pet"
-    size: int = 0
-    modified_ns: int = 0
+EARLIER = "An earlier PET of the subject is used."
+NEARER = "A PET of the subject nearer to the start of treatment is used."
+OTHER = "Another PET of that day is used: {rule}."
+CHOSEN = "The hospital chose another one in scans.csv or choices.csv."
+COPY = "It is a copy of the series that is used, under another number."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,82 +66,138 @@ class Scan:
         return digest.hexdigest()
 
 
-def objection(header: Header) -> str:
-    """Tell why a series is not a candidate, by its header alone; empty if it is one."""
-    modality = header.text(tags.MODALITY)
-    classes = IMAGE_CLASSES.get(modality)
-    if classes is None:
-        return f"It is {modality or 'of no modality'}, neither PET, CT nor a lesion mask."
-    if header.text(tags.SOP_CLASS) not in classes:
-        return "It is not stored as single-frame image (enhanced or secondary capture)."
-    views = DERIVED_VIEWS & {word.upper() for word in header.words(tags.IMAGE_TYPE)}
-    if views:
-        return f"It is a derived view ({', '.join(sorted(views))}), not a volume."
-    return _objection_to_pet(header) if modality == "PT" else ""
+def aside(series: Series, reason: str, *, usable: bool = True) -> Rejected:
+    """Record that a volume is not used, and why."""
+    return Rejected(
+        patient_id=series.patient_id,
+        series=series.series_uid,
+        modality=series.modality,
+        reason=reason,
+        files=series.files,
+        identity=series.identity,
+        date=series.date,
+        number=series.header.text(tags.SERIES_NUMBER),
+        shape=series.grid.shape,
+        spacing_mm=series.grid.spacing_mm,
+        usable=usable,
+    )
 
 
-def _objection_to_pet(header: Header) -> str:
-    kinds = header.words(tags.SERIES_TYPE)
-    if "REPROJECTION" in kinds:
-        return "It is a reprojection, not a volume."
-    for kind in ("DYNAMIC", "GATED"):
-        if kind in kinds:
-            return f"It is {kind.lower()}; only static and whole-body PET are read."
-    corrected = header.words(tags.CORRECTED_IMAGE)
-    if "ATTN" not in corrected:
-        return "It is not attenuation corrected: (0028,0051) lacks ATTN."
-    if "DECY" not in corrected and header.text(tags.DECAY_CORRECTION) != "NONE":
-        return "It does not say that decay was corrected: (0028,0051) lacks DECY."
-    units = header.text(tags.UNITS)
-    if units not in QUANTITATIVE:
-        return f"Its units (0054,1001) are '{units}', not activity or SUV."
-    if header.number(tags.INTERCEPT) not in (None, 0.0):
-        return "Its rescale intercept is not zero."
-    return ""
-
-
-def choose_pet(candidates: Sequence[Series]) -> tuple[Series | None, list[Rejected], list[Remark]]:
+def choose_pet(
+    candidates: Sequence[Series], rules: Rules
+) -> tuple[Series | None, list[Rejected], list[Remark]]:
     """Choose the PET of one subject.
 
-    Earliest study date (baseline) first; then original before derived, the longest (in steps of
-    20 mm), EARL-compliant by its description, the lowest series number. Two that are equal in all
-    of these are both refused.
+    The hospital's own choice goes first. Else the day: the last on or before the start of
+    treatment, the first one if that is not known or none lies before. Of that day: where the
+    hospital prefers a reconstruction, those of at least 90 % of the greatest length in that order;
+    then original before derived, the longest (in steps of 20 mm), EARL-compliant by its
+    description. Of two that are equal in all of these, the second is left aside if it is a copy;
+    otherwise the subject has no PET until a person decides.
 
     Args:
-        candidates: Complete PET series of one subject, at least one.
+        candidates: Complete PET series of one subject.
+        rules: Of the hospital.
 
     Returns:
-        The PET (None if the choice is not clear), the others with reasons, remarks.
+        The PET (None if there is none or the choice is not clear), the others with reasons,
+        remarks.
     """
-    ranked = sorted(candidates, key=lambda one: (*_pet_rank(one), _number(one), one.series_uid))
-    best, others = ranked[0], ranked[1:]
-    rejected, remarks = [], []
-    equals = [one for one in others if _pet_rank(one) == _pet_rank(best)]
-    if any(_number(one) == _number(best) for one in equals):
-        reason = "Two reconstructions are equal by every rule; keep one in the folder."
-        return None, [_left_aside(one, reason) for one in ranked], []
-    for one in others:
-        if one.date != best.date:
-            reason = "An earlier PET of the subject is used."
-        elif one in equals:
-            reason = "Another reconstruction with a lower series number is used."
+    rejected = []
+    open_ones = []
+    for one in candidates:
+        if one.identity in rules.excluded:
+            rejected.append(aside(one, rules.EXCLUDED))
+        elif one.reservation and one.identity not in rules.chosen:
+            rejected.append(aside(one, one.reservation))
         else:
-            reason = "Another PET of that day is used: original, longer or EARL-compliant."
-        rejected.append(_left_aside(one, reason))
-    if equals:
-        text = (
-            f"{len(equals) + 1} reconstructions are equal but for their series number; "
-            f"number {_number(best):g} was used."
+            open_ones.append(one)
+    if chosen := [one for one in open_ones if one.identity in rules.chosen]:
+        best = chosen[0]
+        rejected += [aside(one, CHOSEN) for one in open_ones if one is not best]
+        return best, rejected, []
+    if not open_ones:
+        return None, rejected, []
+    day, reason = _baseline(open_ones, rules)
+    rejected += [aside(one, reason(one)) for one in open_ones if _day(one) != day]
+    best_or_none, others, remarks = _best([one for one in open_ones if _day(one) == day], rules)
+    return best_or_none, rejected + others, remarks
+
+
+class _Reason:
+    """Why a PET of another day is not used."""
+
+    def __init__(self, day: str, origin: str) -> None:
+        self.day, self.origin = day, origin
+
+    def __call__(self, series: Series) -> str:
+        return NEARER if self.origin and _day(series) < self.day else EARLIER
+
+
+def _baseline(candidates: Sequence[Series], rules: Rules) -> tuple[str, _Reason]:
+    origin = rules.origins.get(candidates[0].patient_id, "")
+    days = sorted({_day(one) for one in candidates})
+    before = [day for day in days if day <= origin]
+    day = before[-1] if before else days[0]
+    return day, _Reason(day, origin)
+
+
+def _day(series: Series) -> str:
+    return series.date or UNDATED
+
+
+def _best(
+    candidates: Sequence[Series], rules: Rules
+) -> tuple[Series | None, list[Rejected], list[Remark]]:
+    """Choose among the PET series of one day."""
+    longest = max(_length_mm(one) for one in candidates)
+    ranks = {id(one): _rank(one, rules, longest) for one in candidates}
+    ranked = sorted(candidates, key=lambda one: (ranks[id(one)], _number(one), one.series_uid))
+    best, others = ranked[0], ranked[1:]
+    equals = [one for one in others if ranks[id(one)] == ranks[id(best)]]
+    copies = [one for one in equals if _same_content(best, one)]
+    if len(copies) < len(equals):
+        numbers = ", ".join(f"{_number(one):g}" for one in ranked if one not in copies)
+        reason = (
+            f"{1 + len(equals) - len(copies)} reconstructions are equal by every rule "
+            f"(series numbers {numbers}); choose one in scans.csv or choices.csv, or set prefer "
+            "in cohort.toml."
         )
+        return None, [aside(one, reason) for one in ranked], []
+    rejected = [aside(one, COPY) for one in copies]
+    rule = "original, longer or EARL-compliant"
+    if rules.prefer:
+        rule = "the hospital's preference, then original, longer or EARL-compliant"
+    left = [one for one in others if one not in copies]
+    rejected += [aside(one, OTHER.format(rule=rule)) for one in left]
+    remarks = []
+    if left:
+        text = f"{1 + len(left)} reconstructions; number {_number(best):g} was used ({rule})."
         remarks.append(Remark(code="FP-2138", text=text))
     return best, rejected, remarks
 
 
-def _pet_rank(series: Series) -> tuple[str, bool, float, bool]:
+def _rank(series: Series, rules: Rules, longest: float) -> tuple[bool, int, bool, float, bool]:
     original = series.header.words(tags.IMAGE_TYPE)[:2] == ("ORIGINAL", "PRIMARY")
     words = f"{series.description} {series.header.text(tags.RECONSTRUCTION)}".upper()
-    extent = -(_length_mm(series) // EXTENT_STEP_MM)
-    return series.date or "99999999", not original, extent, "EARL" not in words
+    length = _length_mm(series)
+    short = bool(rules.prefer) and length < WHOLE_SHARE * longest
+    place = rules.preference(series)
+    return short, place, not original, -(length // EXTENT_STEP_MM), "EARL" not in words
+
+
+def _same_content(a: Series, b: Series) -> bool:
+    """Tell whether two series hold the same pixels on the same grid."""
+    if a.grid != b.grid or len(a.slices) != len(b.slices):
+        return False
+    try:
+        return all(
+            (one.slope, one.intercept) == (other.slope, other.intercept)
+            and bool(np.array_equal(read_stored(one, a.pixels), read_stored(other, b.pixels)))
+            for one, other in zip(a.slices, b.slices, strict=True)
+        )
+    except DataError:
+        return False
 
 
 def _number(series: Series) -> float:
@@ -182,35 +209,40 @@ def _length_mm(series: Series) -> float:
     return series.grid.shape[0] * series.grid.spacing_mm[0]
 
 
-def _left_aside(series: Series, reason: str) -> Rejected:
-    return Rejected(
-        patient_id=series.patient_id,
-        series=series.series_uid,
-        modality=series.modality,
-        reason=reason,
-        files=len(series.slices),
-    )
-
-
-def choose_ct(pet: Series, candidates: Sequence[Series]) -> tuple[Series | None, list[Rejected]]:
+def choose_ct(
+    pet: Series, candidates: Sequence[Series], rules: Rules
+) -> tuple[Series | None, list[Rejected], list[Remark]]:
     """Choose the CT of a PET: in its frame of reference, and overlapping it most.
 
-    Then the same study, a soft kernel, the thinnest slices, the lowest series number.
+    Then the same study, as it was reconstructed, a soft kernel, the thinnest slices, the lowest
+    series number. The hospital's own choice goes before, but only in the frame of the PET.
 
     Returns:
-        The CT or None, and the others with reasons.
+        The CT or None, the others with reasons, remarks.
     """
     fitting, rejected = [], []
     for one in candidates:
-        if not pet.frame_uid or one.frame_uid != pet.frame_uid:
-            rejected.append(_left_aside(one, "It shares no frame of reference with the PET used."))
+        if one.identity in rules.excluded:
+            rejected.append(aside(one, rules.EXCLUDED))
+        elif not pet.frame_uid or one.frame_uid != pet.frame_uid:
+            reason = "It shares no frame of reference with the PET used."
+            rejected.append(aside(one, reason, usable=False))
         elif overlap(pet, one) <= 0:
-            rejected.append(_left_aside(one, "It does not overlap the PET used."))
+            rejected.append(aside(one, "It does not overlap the PET used.", usable=False))
+        elif one.reservation and one.identity not in rules.chosen:
+            rejected.append(aside(one, one.reservation))
         else:
             fitting.append(one)
-    fitting.sort(key=lambda one: _ct_rank(pet, one))
-    rejected += [_left_aside(one, "Another CT fits the PET better.") for one in fitting[1:]]
-    return (fitting[0] if fitting else None), rejected
+    fitting.sort(key=lambda one: (one.identity not in rules.chosen, *_ct_rank(pet, one)))
+    rejected += [aside(one, "Another CT fits the PET better.") for one in fitting[1:]]
+    if not fitting:
+        return None, rejected, []
+    remarks = []
+    header = fitting[0].header
+    if header.syntax in LOSSY or header.text(tags.LOSSY) == "01":
+        text = "The CT was compressed with loss; its HU are near those measured."
+        remarks.append(Remark(code="FP-2149", text=text))
+    return fitting[0], rejected, remarks
 
 
 def _ct_rank(pet: Series, ct: Series) -> tuple[float, bool, bool, float, float, str]:
@@ -241,71 +273,3 @@ def _range(
     )
     half = series.grid.spacing_mm[0] / 2
     return ends[0] - half, ends[1] + half
-
-
-def choose_mask(
-    pet: Series, ct: Series | None, candidates: Sequence[MaskFile]
-) -> tuple[MaskFile | None, str, list[Rejected]]:
-    """Choose the lesion mask of a PET-CT.
-
-    A mask drawn on this PET comes first, then on this CT, then a NIfTI named after the subject,
-    then one that shares only the frame of reference (drawn on PET before CT). Among equals the
-    newest is taken; among equally new ones none.
-
-    Returns:
-        The mask or None, `pet` or `ct` for what it was drawn on, and the others with reasons.
-    """
-    ranked = []
-    rejected = []
-    seen: set[tuple[str, str, int]] = set()
-    for one in candidates:
-        copy = (one.kind, one.series_uid or one.path, one.size)
-        if copy in seen:
-            rejected.append(_mask_aside(one, "It is a copy of a mask in the folder."))
-            continue
-        seen.add(copy)
-        rank, target = _mask_rank(pet, ct, one)
-        if target:
-            ranked.append((rank, one, target))
-        else:
-            reason = "It was drawn on no image that is used."
-            rejected.append(_mask_aside(one, reason))
-    if not ranked:
-        return None, "pet", rejected
-    top = min(rank for rank, _, _ in ranked)
-    newest = max(one.date for rank, one, _ in ranked if rank == top)
-    chosen = [entry for entry in ranked if entry[0] == top and entry[1].date == newest]
-    if len(chosen) > 1:
-        reason = "Several masks are equally new; keep one in the folder."
-        rejected += [_mask_aside(one, reason) for _, one, _ in ranked]
-        return None, "pet", rejected
-    _, best, target = chosen[0]
-    rejected += [
-        _mask_aside(one, "Another mask fits better or is newer.")
-        for _, one, _ in ranked
-        if one is not best
-    ]
-    return best, target, rejected
-
-
-def _mask_rank(pet: Series, ct: Series | None, mask: MaskFile) -> tuple[int, str]:
-    if mask.kind == "NIFTI":
-        return 2, "pet"
-    if pet.series_uid in mask.references:
-        return 0, "pet"
-    if ct is not None and ct.series_uid in mask.references:
-        return 1, "ct"
-    if not mask.frame_uid or mask.frame_uid != pet.frame_uid:
-        return 9, ""
-    if mask.on_pet or ct is None:
-        return 3, "pet"
-    return 4, "ct"
-
-
-def _mask_aside(mask: MaskFile, reason: str) -> Rejected:
-    return Rejected(
-        patient_id=mask.patient_id,
-        series=mask.series_uid,
-        modality=mask.kind,
-        reason=reason,
-    )

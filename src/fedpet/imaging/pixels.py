@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
-import pydicom
 from numpy.typing import NDArray
 
 from fedpet.errors import DataError
-from fedpet.imaging.reading import UNREADABLE
+from fedpet.imaging.compressed import read_compressed
+from fedpet.imaging.places import INSIDE, read_deflated, read_place
 from fedpet.imaging.series import PixelFormat, Series, Slice
 from fedpet.imaging.volume import Volume
 
@@ -22,15 +20,10 @@ def read_stored(one: Slice, form: PixelFormat) -> NDArray[np.generic]:
     Raises:
         DataError: If the file ends early, or its pixels cannot be decoded.
     """
-    if not form.native:
-        return _read_with_pydicom(one, form)
+    if not (form.native or form.deflated):
+        return read_compressed(one, form)
     count = form.rows * form.columns
-    try:
-        with open(one.path, "rb", buffering=0) as file:  # noqa: PTH123 - called for each slice
-            file.seek(one.offset)
-            data = file.read(count * form.bits // 8)
-    except OSError as error:
-        raise DataError(f"A slice cannot be read: {error.strerror}.", code="FP-2111") from error
+    data = _bytes(one, form, count * form.bits // 8)
     if len(data) < count * form.bits // 8:
         raise DataError(
             "A slice ends before its last pixel.",
@@ -48,24 +41,17 @@ def read_stored(one: Slice, form: PixelFormat) -> NDArray[np.generic]:
     return stored
 
 
-def _read_with_pydicom(one: Slice, form: PixelFormat) -> NDArray[np.generic]:
+def _bytes(one: Slice, form: PixelFormat, count: int) -> bytes:
+    if form.deflated:
+        return read_deflated(one.path, meta=one.meta, start=one.offset, count=count)
+    if INSIDE in one.path:
+        return read_place(one.path, start=one.offset, count=count)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            stored = np.asarray(pydicom.dcmread(one.path).pixel_array)
-    except UNREADABLE as error:
-        raise DataError(
-            "The pixels of a slice are compressed in a way that cannot be decoded here.",
-            do="Export uncompressed (Explicit VR Little Endian), or install pylibjpeg.",
-            code="FP-2111",
-        ) from error
-    if stored.shape != (form.rows, form.columns):
-        raise DataError(
-            f"A slice holds {'x'.join(map(str, stored.shape))} pixels, its header says "
-            f"{form.rows}x{form.columns}.",
-            code="FP-2111",
-        )
-    return stored
+        with open(one.path, "rb", buffering=0) as file:  # noqa: PTH123 - called for each slice
+            file.seek(one.offset)
+            return file.read(count)
+    except OSError as error:
+        raise DataError(f"A slice cannot be read: {error.strerror}.", code="FP-2111") from error
 
 
 def read_pet(series: Series, factors: NDArray[np.float64]) -> Volume:

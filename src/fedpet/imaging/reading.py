@@ -1,16 +1,18 @@
 """The header of one DICOM file: by our own reader, and by pydicom where that one declines.
 
 The own reader covers what PACS write and needs a tenth of a millisecond. Anything unusual (big
-endian, deflated, tags out of order, odd value types) goes to pydicom; what pydicom cannot read
-either ends in a DataError.
+endian, tags out of order, odd value types) goes to pydicom; what pydicom cannot read either ends in
+a DataError.
 """
 
 from __future__ import annotations
 
-import os
+import io
 import struct
 import warnings
 import zlib
+from dataclasses import dataclass
+from typing import IO, Final
 
 import pydicom
 from pydicom.errors import BytesLengthException, InvalidDicomError
@@ -19,6 +21,7 @@ from fedpet.errors import DataError
 from fedpet.imaging import tags
 from fedpet.imaging.header import Header
 from fedpet.imaging.little_endian import (
+    DEFLATED,
     IMPLICIT,
     MoreError,
     UnusualError,
@@ -26,21 +29,42 @@ from fedpet.imaging.little_endian import (
     decode,
     parse_file,
 )
+from fedpet.imaging.places import UNREACHABLE, Opened, open_place, unreachable
 from fedpet.imaging.tags import Wanted
 
 CHUNK_BYTES = 8192
+HEADER_BYTES_MAX = 256 << 20
+META_BYTES = 4096
 UNREADABLE = (
     *(InvalidDicomError, EOFError, OSError, ValueError, TypeError, KeyError, AttributeError),
     *(NotImplementedError, IndexError, OverflowError, RecursionError, MemoryError),
-    *(struct.error, zlib.error, BytesLengthException, RuntimeError),
+    *(struct.error, zlib.error, BytesLengthException, RuntimeError, ZeroDivisionError),
 )
+_SWAPPED: Final = {"ushort": ">H", "padding": ">H", "ulong": ">I", "double": ">d"}
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What the beginning of a file shows.
+
+    Args:
+        header: None if the file is not DICOM.
+        size: Bytes.
+        modified_ns: Time of the last change.
+        magic: First four bytes.
+    """
+
+    header: Header | None
+    size: int
+    modified_ns: int
+    magic: bytes
 
 
 def read_header(path: str, wanted: Wanted = tags.INDEX) -> Header | None:
     """Read the wanted attributes of a file.
 
     Args:
-        path: Any file.
+        path: Any file, or a member of an archive (see `places`).
         wanted: Attributes to decode.
 
     Returns:
@@ -49,34 +73,53 @@ def read_header(path: str, wanted: Wanted = tags.INDEX) -> Header | None:
     Raises:
         DataError: If the file cannot be opened, or neither reader understands it.
     """
+    return look_at(path, wanted).header
+
+
+def look_at(path: str, wanted: Wanted = tags.INDEX) -> Seen:
+    """Read the wanted attributes of a file, and what tells whether it changes.
+
+    Raises:
+        DataError: If the file cannot be opened, or neither reader understands it.
+    """
     try:
-        with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - Path costs as much as parsing
+        opened = open_place(path)
+        with opened.file as file:
             head = file.read(CHUNK_BYTES)
             if head[128:132] != b"DICM":
+                return Seen(None, opened.size, opened.modified_ns, head[:4])
+            header = _parse(file, head, opened, wanted)
+    except UNREACHABLE as error:
+        raise unreachable(error) from error
+    if header is None:
+        header = _read_with_pydicom(path, wanted)
+    return Seen(header, opened.size, opened.modified_ns, head[:4])
+
+
+def _parse(file: IO[bytes], head: bytes, opened: Opened, wanted: Wanted) -> Header | None:
+    """Read on until the header is whole; None if it is left to pydicom."""
+    while True:
+        try:
+            return parse_file(head, wanted)
+        except UnusualError:
+            return None
+        except MoreError:
+            if len(head) >= HEADER_BYTES_MAX:
+                raise DataError(
+                    f"A DICOM file has more than {HEADER_BYTES_MAX >> 20} MiB before its pixels.",
+                    code="FP-2111",
+                ) from None
+            more = file.read(7 * len(head)) if len(head) < opened.size else b""
+            if not more:
                 return None
-            size = os.fstat(file.fileno()).st_size
-            while True:
-                try:
-                    return parse_file(head, wanted)
-                except MoreError:
-                    more = file.read(7 * len(head)) if len(head) < size else b""
-                    if not more:
-                        break
-                    head += more
-                except UnusualError:
-                    break
-    except OSError as error:
-        raise DataError(
-            f"A file cannot be opened: {error.strerror}.", code="FP-2111", do="Check its rights."
-        ) from error
-    return _read_with_pydicom(path, wanted)
+            head += more
 
 
 def _read_with_pydicom(path: str, wanted: Wanted) -> Header:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            dataset = pydicom.dcmread(path, stop_before_pixels=True)
+            dataset = read_with_pydicom(path, pixels=False)
             syntax = str(getattr(dataset.file_meta, "TransferSyntaxUID", IMPLICIT))
             header = _from_pydicom(dataset, wanted, "")
     except UNREADABLE as error:
@@ -88,6 +131,29 @@ def _read_with_pydicom(path: str, wanted: Wanted) -> Header:
     has_pixels = tags.ROWS in dataset
     pixels = (tags.PIXELS, -1, -1) if has_pixels else None
     return Header(header.values, header.sequences, syntax, pixels)
+
+
+def read_with_pydicom(path: str, *, pixels: bool) -> pydicom.FileDataset:
+    """Read a file with pydicom, in bounded memory.
+
+    Raises:
+        DataError: If the file is larger than the header may be, or deflated: pydicom would
+            inflate without a limit.
+    """
+    opened = open_place(path)
+    with opened.file as file:
+        limit = HEADER_BYTES_MAX * (8 if pixels else 1)
+        if opened.size > limit:
+            raise DataError(
+                f"A DICOM file of {opened.size >> 20} MiB is encoded in a way that is not read "
+                "at such a size.",
+                do="Export it as Explicit VR Little Endian.",
+                code="FP-2111",
+            )
+        data = file.read(limit)
+    if DEFLATED.encode() in data[:META_BYTES]:
+        raise DataError("A deflated DICOM file is damaged.", code="FP-2111")
+    return pydicom.dcmread(io.BytesIO(data), stop_before_pixels=not pixels)
 
 
 def _from_pydicom(dataset: pydicom.Dataset, wanted: Wanted, codec: str) -> Header:
@@ -110,8 +176,10 @@ def _from_pydicom(dataset: pydicom.Dataset, wanted: Wanted, codec: str) -> Heade
         if kind == "text" and isinstance(value, bytes):
             raw[tag] = value
         elif isinstance(value, bytes):
-            swap = getattr(element, "is_little_endian", True)
-            raw[tag] = value[:2] if swap else value[1::-1]
+            if getattr(element, "is_little_endian", True):
+                raw[tag] = value
+            elif len(value) >= struct.calcsize(_SWAPPED[kind]):
+                texts[tag] = str(struct.unpack_from(_SWAPPED[kind], value)[0])
         elif value is not None:
             parts = [value] if isinstance(value, str) or not hasattr(value, "__iter__") else value
             texts[tag] = "\\".join(str(part) for part in parts)

@@ -6,6 +6,16 @@ from dataclasses import dataclass
 from typing import Final
 
 TITLES: Final = {
+    "FP-2120": "Liver uptake is outside 1.3 to 3.0",
+    "FP-2121": "Blood pool uptake is unusual",
+    "FP-2122": "The image holds more activity than was left of the dose",
+    "FP-2123": "Mean uptake of the body is outside 0.5 to 1.5",
+    "FP-2124": "The dose is outside 1.5 to 8 MBq/kg",
+    "FP-2125": "Voxels hold the largest value that can be stored",
+    "FP-2126": "The hospital's fixes.csv replaced a value of the header",
+    "FP-2127": "The lean mass formula does not suit the body",
+    "FP-2128": "Weight and size do not fit each other",
+    "FP-2129": "Uptake time is under 30 or over 120 minutes",
     "FP-2130": "A unit was repaired",
     "FP-2131": "Two times of the same scan disagree",
     "FP-2132": "The date or time of injection was corrected",
@@ -21,6 +31,7 @@ TITLES: Final = {
     "FP-2142": "Some regions of the mask are organs and were left out",
     "FP-2143": "Lesions were searched without a CT",
     "FP-2144": "The CT cannot be read",
+    "FP-2149": "The CT was compressed with loss",
 }
 
 
@@ -47,6 +58,12 @@ class Rejected:
         modality: (0008,0060); `NIFTI` or `DICOM` where there is none.
         reason: One sentence without identifiers.
         files: Number of files concerned.
+        identity: What tells it from every other; secret, as it is made of identifiers.
+        date: Its study date, YYYYMMDD; empty if not known.
+        number: (0020,0011) Series Number; empty if not known.
+        shape: Slices, rows, columns; empty if it is not a volume.
+        spacing_mm: Between slices, rows, columns; likewise.
+        usable: Whether a person may choose it nevertheless.
     """
 
     patient_id: str
@@ -54,3 +71,9 @@ class Rejected:
     modality: str
     reason: str
     files: int = 1
+    identity: str = ""
+    date: str = ""
+    number: str = ""
+    shape: tuple[int, ...] = ()
+    spacing_mm: tuple[float, ...] = ()
+    usable: bool = False

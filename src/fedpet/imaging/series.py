@@ -29,6 +29,7 @@ class PixelFormat:
         signed: Whether integers are two's complement.
         floating: Whether values are IEEE floats.
         native: Whether pixels lie uncompressed, little endian, in the file.
+        deflated: Whether they do so once the file is inflated.
         padding: (0028,0120) as an unsigned number; None if absent.
     """
 
@@ -40,6 +41,7 @@ class PixelFormat:
     floating: bool
     native: bool
     padding: int | None = None
+    deflated: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +50,7 @@ class Slice:
 
     Args:
         path: The file.
-        offset: First byte of the pixels.
+        offset: First byte of the pixels; in an inflated file if it is deflated.
         size: Bytes of the file.
         modified_ns: Time of its last change.
         instance_uid: (0008,0018).
@@ -58,6 +60,8 @@ class Slice:
         acquired: Acquisition date and time in seconds; None if absent.
         frame_reference_s: (0054,1300) in seconds.
         frame_duration_s: (0018,1242) in seconds.
+        frame: Number of the frame in a multi-frame object, from 0.
+        meta: Where the deflated stream begins, if there is one.
     """
 
     path: str
@@ -71,6 +75,8 @@ class Slice:
     acquired: float | None
     frame_reference_s: float | None
     frame_duration_s: float | None
+    frame: int = 0
+    meta: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +96,9 @@ class Series:
         slices: In rising position along the normal.
         grid: The grid of the volume.
         dropped: Identical doubles that were left out.
+        identity: What tells it from every other volume; secret, as it is made of identifiers.
+        files: Number of files.
+        reservation: Why it is not used unless a person chooses it; empty if there is no reason.
     """
 
     patient_id: str
@@ -104,6 +113,9 @@ class Series:
     slices: tuple[Slice, ...]
     grid: Grid
     dropped: int = 0
+    identity: str = ""
+    files: int = 0
+    reservation: str = ""
 
     def content_digest(self) -> str:
         """Return a digest that changes if a file is replaced or a tag that SUV uses is altered."""
@@ -116,6 +128,16 @@ class Series:
                 f"{one.position!r} {one.acquired!r} {one.frame_reference_s!r}\n".encode()
             )
         return digest.hexdigest()
+
+
+def identity_of(parts: tuple[str, ...]) -> str:
+    """Return one word for what tells a volume from every other.
+
+    Examples:
+        >>> identity_of(("P1", "PT")) == identity_of(("P1", "PT", ""))
+        False
+    """
+    return hashlib.blake2b("\0".join(parts).encode(), digest_size=16).hexdigest()
 
 
 def normal_of(orientation: tuple[float, ...]) -> NDArray[np.float64]:

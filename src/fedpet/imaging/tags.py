@@ -1,8 +1,8 @@
 """The DICOM attributes that fedpet reads, by number, and how each is stored.
 
 A `Wanted` says for each tag how its value is decoded: `text`, `ushort` (US), `padding` (US or SS),
-or, for a sequence, the `Wanted` of its items. Whatever is not named here is never decoded, so that
-names and birth dates never enter the program.
+`ulong` (UL), `double` (FD), or, for a sequence, the `Wanted` of its items. Whatever is not named
+here is never decoded, so that names and birth dates never enter the program.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal, TypeAlias
 
-Kind: TypeAlias = Literal["text", "ushort", "padding"]
+Kind: TypeAlias = Literal["text", "ushort", "padding", "ulong", "double"]
 Wanted: TypeAlias = Mapping[int, "Kind | Wanted"]
 
 TRANSFER_SYNTAX = 0x00020010
@@ -99,6 +99,34 @@ SEGMENT_IDENTIFICATION = 0x0062000A
 FRAME_SEGMENT = 0x0062000B
 FRACTION_MAX = 0x0062000E
 CODE_VALUE = 0x00080100
+LOSSY = 0x00282110
+DIRECTORY_RECORDS = 0x00041220
+RECORD_TYPE = 0x00041430
+RECORD_FILE = 0x00041500
+
+# Multi-frame objects: what is equal in all frames, and what each frame has of its own.
+FRAME_TYPE = 0x00089007
+PET_FRAME_TYPE = 0x00189751
+CT_FRAME_TYPE = 0x00189329
+FRAME_CONTENT = 0x00209111
+FRAME_DATETIME = 0x00189074
+FRAME_LENGTH = 0x00189220
+FRAME_TEMPORAL = 0x00209128
+FRAME_STACK = 0x00209056
+PIXEL_TRANSFORMATION = 0x00289145
+RESCALE_TYPE = 0x00281054
+REAL_WORLD = 0x00409096
+REAL_WORLD_SLOPE = 0x00409225
+REAL_WORLD_INTERCEPT = 0x00409224
+REAL_WORLD_UNITS = 0x004008EA
+PET_FACTORS = 0x00189736
+CT_RECONSTRUCTION = 0x00189314
+UNASSIGNED_SHARED = 0x00209170
+UNASSIGNED_FRAME = 0x00209171
+DECAY_DATETIME = 0x00189701
+DECAY_CORRECTED = 0x00189758
+ATTENUATION_CORRECTED = 0x00189759
+SCATTER_CORRECTED = 0x00189760
 PLANE_POSITION = 0x00209113
 PLANE_ORIENTATION = 0x00209116
 PIXEL_MEASURES = 0x00289110
@@ -151,12 +179,12 @@ _TEXTS = (
     *(POSITION, ORIENTATION, FRAME_OF_REFERENCE, TEMPORAL_POSITION, FRAMES, PIXEL_SPACING),
     *(CORRECTED_IMAGE, INTERCEPT, SLOPE, SERIES_TYPE, UNITS, SUV_TYPE, RECONSTRUCTION),
     *(DECAY_CORRECTION, FRAME_REFERENCE_TIME, DECAY_FACTOR, STRUCTURE_DATE, STRUCTURE_TIME),
-    SEGMENTATION_TYPE,
+    *(SEGMENTATION_TYPE, LOSSY),
 )
 _USHORTS = (SAMPLES, ROWS, COLUMNS, BITS_ALLOCATED, BITS_STORED, HIGH_BIT, SIGNED, SLICES_DECLARED)
 
-# What tells series apart, places their slices and converts them to SUV.
-INDEX: Wanted = {
+# What an image says of itself, wherever in the file it says so.
+IMAGE: Wanted = {
     **dict.fromkeys(_TEXTS, "text"),
     **dict.fromkeys(_USHORTS, "ushort"),
     **_private(),
@@ -167,6 +195,41 @@ INDEX: Wanted = {
         DOSE: "text",
         HALF_LIFE: "text",
     },
+}
+
+# Functional groups of multi-frame images (PS3.3 C.7.6.16), shared or of each frame.
+_GROUPS: Wanted = {
+    PLANE_POSITION: {POSITION: "text"},
+    PLANE_ORIENTATION: {ORIENTATION: "text"},
+    PIXEL_MEASURES: {PIXEL_SPACING: "text", SLICE_THICKNESS: "text"},
+    PIXEL_TRANSFORMATION: {INTERCEPT: "text", SLOPE: "text", RESCALE_TYPE: "text"},
+    REAL_WORLD: {
+        REAL_WORLD_SLOPE: "double",
+        REAL_WORLD_INTERCEPT: "double",
+        REAL_WORLD_UNITS: {CODE_VALUE: "text"},
+    },
+    FRAME_CONTENT: {
+        FRAME_DATETIME: "text",
+        FRAME_LENGTH: "double",
+        FRAME_TEMPORAL: "ulong",
+        FRAME_STACK: "text",
+    },
+    PET_FRAME_TYPE: {FRAME_TYPE: "text"},
+    CT_FRAME_TYPE: {FRAME_TYPE: "text"},
+    PET_FACTORS: {DECAY_FACTOR: "text"},
+    CT_RECONSTRUCTION: {CONVOLUTION_KERNEL: "text"},
+    UNASSIGNED_SHARED: IMAGE,
+    UNASSIGNED_FRAME: IMAGE,
+}
+
+# What tells series apart, places their slices and converts them to SUV.
+INDEX: Wanted = {
+    **IMAGE,
+    **dict.fromkeys(
+        (DECAY_DATETIME, DECAY_CORRECTED, ATTENUATION_CORRECTED, SCATTER_CORRECTED), "text"
+    ),
+    SHARED_GROUPS: _GROUPS,
+    FRAME_GROUPS: _GROUPS,
     REFERENCED_SERIES: {SERIES_UID: "text"},
     REFERENCED_FRAME: {
         FRAME_OF_REFERENCE: "text",
@@ -210,4 +273,16 @@ SEGMENTATION: Wanted = {
     },
     SHARED_GROUPS: _PLANES,
     FRAME_GROUPS: _PLANES,
+}
+
+# The records of a DICOMDIR (PS3.3 F.3), each under the one before that is larger.
+DIRECTORY: Wanted = {
+    DIRECTORY_RECORDS: {
+        CHARACTER_SET: "text",
+        RECORD_TYPE: "text",
+        RECORD_FILE: "text",
+        PATIENT_ID: "text",
+        SERIES_UID: "text",
+        MODALITY: "text",
+    },
 }
