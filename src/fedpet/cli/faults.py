@@ -23,7 +23,10 @@ from fedpet.errors import FedpetError, NotFoundError, StoreError
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
 EXIT_NO_READER = 141
-NODE_PACKAGES = frozenset({"torch", "pydicom", "SimpleITK", "blosc2", "nibabel", "highdicom"})
+NODE_PACKAGES = frozenset(
+    {"torch", "pydicom", "SimpleITK", "blosc2", "nibabel", "highdicom", "pynetdicom"}
+    | {"dicomweb_client", "requests"}
+)
 
 
 def tell(error: BaseException, terminal: Terminal, *, args: Sequence[str]) -> int:

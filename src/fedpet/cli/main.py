@@ -48,6 +48,7 @@ COHORT = LazyGroup(
         "check": Entry(
             "fedpet.cli.cohorts:check", "List findings, and what changed since the build"
         ),
+        "suv": Entry("fedpet.cli.suv_log:suv", "Explain how each scan became SUV"),
     },
     short_help="Build and check a hospital's cohort",
     help="""Build and check a hospital's cohort.
@@ -60,9 +61,42 @@ The build reads them and writes FOLDER/cohort, which is all that models read.
 
 Next: `fedpet run PLAN --sites hospitals`.""",
 )
+PACS = LazyGroup(
+    "pacs",
+    entries={
+        "echo": Entry("fedpet.cli.pacs:echo", "Is the PACS there, and does it know us?"),
+        "find": Entry("fedpet.cli.pacs:find", "Which series of a patient list does it have?"),
+        "pull": Entry("fedpet.cli.pacs:pull", "Fetch the series of a patient list"),
+        "listen": Entry("fedpet.cli.pacs:listen", "Receive what the PACS sends"),
+    },
+    short_help="Fetch a hospital's images from its PACS",
+    help="""Fetch a hospital's images from its PACS: C-ECHO, C-FIND, C-GET, C-MOVE, DICOMweb, TLS.
+
+The PACS and this node must know each other's AE title, host and port. They stand in
+HOSPITAL/node/pacs.toml; `fedpet help pacs` shows one.
+
+  fedpet node pacs echo hospitals/lyon
+  fedpet node pacs find hospitals/lyon --list patients.csv
+  fedpet node pacs pull hospitals/lyon --list patients.csv
+
+Next: `fedpet cohort build HOSPITAL`.""",
+)
+NODE = LazyGroup(
+    "node",
+    entries={
+        "pacs": Entry("fedpet.cli.main:PACS", "Fetch a hospital's images from its PACS"),
+    },
+    short_help="Run a hospital's node",
+    help="""Run a hospital's node: what happens inside the hospital, by its own people.
+
+  fedpet node pacs echo hospitals/lyon
+
+Next: `fedpet cohort build HOSPITAL`.""",
+)
 ENTRIES = {
     "demo": Entry("fedpet.cli.demo:demo", "Ten phantom hospitals, from DICOM folders to a report"),
     "cohort": Entry("fedpet.cli.main:COHORT", "Build and check a hospital's cohort"),
+    "node": Entry("fedpet.cli.main:NODE", "Run a hospital's node: fetch images from its PACS"),
     "plan": Entry("fedpet.cli.main:PLAN", "Write, check and read plans"),
     "run": Entry("fedpet.cli.runs:run", "Run a plan over the hospitals of a folder"),
     "resume": Entry("fedpet.cli.runs:resume", "Continue a run that was interrupted"),

@@ -1,0 +1,195 @@
+"""Where received objects go: whole files only, named by UIDs alone, within limits."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import struct
+import threading
+from collections import Counter
+from contextlib import suppress
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+
+from pydicom.dataset import Dataset
+from pydicom.filereader import read_dataset
+from pydicom.tag import BaseTag
+from pydicom.uid import UID
+
+from fedpet.imaging.pacs_settings import Limits
+
+UID_LENGTH_MAX = 64
+UID_FORM = re.compile(r"[0-9]+(\.[0-9]+)*")
+LAST_TAG = 0x0020000E
+UID_TAGS = (0x00080018, 0x0020000D, 0x0020000E)
+PARTS = ".incoming"
+# What reading a damaged header can raise.
+DAMAGED = (
+    ValueError, KeyError, AttributeError, TypeError, IndexError, EOFError, OSError,
+    NotImplementedError, OverflowError, RecursionError, struct.error,
+)  # fmt: skip
+
+STORED = 0x0000
+OUT_OF_RESOURCES = 0xA700
+NOT_MATCHING = 0xA900
+NOT_UNDERSTOOD = 0xC000
+
+
+@dataclass(frozen=True, slots=True)
+class Uids:
+    """What an object is, of which series and study."""
+
+    study: str
+    series: str
+    instance: str
+
+
+def is_uid(text: str) -> bool:
+    """Tell whether a text is digits and dots as a UID is; nothing else may name a file.
+
+    Examples:
+        >>> is_uid("1.2.840.10008"), is_uid("1.2/../../etc"), is_uid("..")
+        (True, False, False)
+    """
+    return len(text) <= UID_LENGTH_MAX and UID_FORM.fullmatch(text) is not None
+
+
+def read_uids(dataset: bytes, *, syntax: str) -> Uids | None:
+    """Read study, series and instance UID of an encoded data set without its file header.
+
+    Args:
+        dataset: The data set as it came.
+        syntax: UID of its transfer syntax; not deflated.
+
+    Returns:
+        None if they are absent, are no UIDs, or the data set is damaged.
+    """
+    uid = UID(syntax)
+    try:
+        read = read_dataset(
+            BytesIO(dataset),
+            uid.is_implicit_VR,
+            uid.is_little_endian,
+            stop_when=_after_last,
+            specific_tags=[BaseTag(tag) for tag in UID_TAGS],
+        )
+        texts = [_raw(read, tag) for tag in UID_TAGS]
+    except DAMAGED:
+        return None
+    if not all(map(is_uid, texts)):
+        return None
+    instance, study, series = texts
+    return Uids(study, series, instance)
+
+
+def _raw(read: Dataset, tag: int) -> str:
+    """Return a value as it came: converting it would warn, with the value in the text."""
+    value = getattr(read.get_item(tag), "value", None)
+    return value.rstrip(b"\0 ").decode("ascii") if isinstance(value, bytes) else ""
+
+
+def _after_last(tag: BaseTag, vr: str | None, length: int) -> bool:
+    del vr, length
+    return int(tag) > LAST_TAG
+
+
+class Inbox:
+    """A folder that receives objects: `STUDY/SERIES/INSTANCE.dcm`.
+
+    A file appears under its name when it is whole, never before: it is written beside and
+    renamed. May be used by several threads.
+
+    Args:
+        folder: Where to write; made if absent.
+        limits: What may come in.
+    """
+
+    def __init__(self, folder: Path, limits: Limits) -> None:
+        self.folder = folder
+        self._limits = limits
+        self._parts = folder / PARTS
+        self._parts.mkdir(parents=True, exist_ok=True)
+        self._lock = threading.Lock()
+        self._number = 0
+        self.files = 0
+        self.bytes = 0
+        self.refused: Counter[str] = Counter()
+        self.clear_parts()
+
+    def keep(self, uids: Uids, file: bytes | memoryview) -> int:
+        """Keep one object and return the DIMSE status that its sender gets.
+
+        Args:
+            uids: What it is.
+            file: The whole DICOM file.
+        """
+        with self._lock:
+            self._number += 1
+            number = self._number
+            full = self.files >= self._limits.objects
+        if full:
+            return self.refuse("objects_max", OUT_OF_RESOURCES)
+        if len(file) > self._limits.object_mb * 10**6:
+            return self.refuse("object_too_large", OUT_OF_RESOURCES)
+        part = self._parts / f"{os.getpid()}-{number}.part"
+        try:
+            if shutil.disk_usage(self.folder).free - len(file) < self._limits.free_gb * 1e9:
+                return self.refuse("disk_full", OUT_OF_RESOURCES)
+            part.write_bytes(file)
+            self._place(part, uids)
+        except OSError:
+            with suppress(OSError):
+                part.unlink()
+            return self.refuse("not_written", OUT_OF_RESOURCES)
+        with self._lock:
+            self.files += 1
+            self.bytes += len(file)
+        return STORED
+
+    def refuse(self, reason: str, status: int) -> int:
+        """Count an object that is not kept, and return the status for its sender."""
+        with self._lock:
+            self.refused[reason] += 1
+        return status
+
+    def count(self, study: str, series: str) -> int:
+        """Return how many objects of a series are here."""
+        if not (is_uid(study) and is_uid(series)):
+            return 0
+        try:
+            with os.scandir(self.folder / study / series) as listing:
+                return sum(1 for entry in listing if entry.name.endswith(".dcm"))
+        except OSError:
+            return 0
+
+    def settle(self, study: str, series: str) -> None:
+        """Wait until the files of a series are on the disk, not only in memory."""
+        with os.scandir(self.folder / study / series) as listing:
+            for entry in listing:
+                handle = os.open(entry.path, os.O_RDONLY)
+                try:
+                    os.fsync(handle)
+                finally:
+                    os.close(handle)
+
+    def clear_parts(self) -> None:
+        """Remove what a killed process left half written."""
+        for part in self._parts.glob("*.part"):
+            with suppress(OSError):
+                part.unlink()
+
+    def close(self) -> None:
+        """Remove the place of unfinished files."""
+        self.clear_parts()
+        with suppress(OSError):
+            self._parts.rmdir()
+
+    def _place(self, part: Path, uids: Uids) -> None:
+        target = self.folder / uids.study / uids.series / f"{uids.instance}.dcm"
+        try:
+            part.replace(target)
+        except FileNotFoundError:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            part.replace(target)
