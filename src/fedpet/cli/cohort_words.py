@@ -16,6 +16,11 @@ from fedpet.cohort.summary import CohortSummary
 SUBJECTS_SHOWN = 6
 MONTH_DAYS = 30.4375
 MARKS = {"error": ("✗", "red"), "warning": ("!", "yellow"), "info": ("·", "dim")}
+HEADS = {
+    "error": "To be fixed (left out until then)",
+    "warning": "To look at (used all the same)",
+    "info": "Good to know",
+}
 Json = dict[str, "Json"] | list["Json"] | str | int | float | bool | None
 
 
@@ -49,17 +54,23 @@ def draw_cohort(summary: CohortSummary, console: Console) -> None:
 
 
 def draw_findings(findings: Sequence[Finding], console: Console) -> None:
-    """Draw findings, worst first, each with what to do."""
+    """Draw findings by how bad they are, worst first, each with what to do."""
     if not findings:
         console.print("No findings.")
         return
+    severity = ""
     for finding in worst_first(findings):
+        if finding.severity != severity:
+            console.print(("\n" if severity else "") + HEADS[finding.severity], style="bold")
+            severity = finding.severity
         mark, style = MARKS[finding.severity]
         line = Text(f"{mark} ", style=style)
         line.append(f"{finding.code}  {finding.title}", style="default")
         console.print(line, soft_wrap=True)
         if who := concerned(finding):
             console.print(f"    {who}", style="dim", soft_wrap=True)
+        for detail in finding.details:
+            console.print(f"    e.g. {detail}", style="dim", soft_wrap=True)
         console.print(f"    fix: {finding.fix}", soft_wrap=True)
 
 

@@ -84,23 +84,43 @@ def show(terminal: Terminal, folder: Path) -> Answer:
 
 @click.command("check", cls=FedpetCommand, short_help="List findings, and what changed")
 @click.argument("folder", type=FOLDER)
+@click.option(
+    "--html",
+    "page",
+    is_flag=False,
+    flag_value="",
+    metavar="[FILE]",
+    help="Write a page about every subject, too; FOLDER/cohort/quality.html unless told.",
+)
+@click.option(
+    "--language", type=click.Choice(["en", "fr"]), default="en", help="Of the page; en unless told."
+)
 @click.pass_obj
-def check(terminal: Terminal, folder: Path) -> Answer:
+def check(terminal: Terminal, folder: Path, page: str | None, language: str) -> Answer:
     """List the findings of a built cohort, and say whether its inputs changed since the build.
 
     Reads FOLDER and FOLDER/cohort; every file that models read is compared with the digest that
-    the build wrote down. Writes nothing. Ends with code 3 if a file of the cohort was altered, or
-    if images, table, dictionary or settings are no longer those that it was built from.
+    the build wrote down. Writes nothing but the page that --html asks for. That page shows each
+    subject's scan, what was found in it and how its SUV came about; it is for the hospital alone,
+    readable by you only. Ends with code 3 if a file of the cohort was altered, or if images,
+    table, dictionary or settings are no longer those that it was built from.
 
       fedpet cohort check hospitals/lyon
+      fedpet cohort check hospitals/lyon --html
+      fedpet cohort check hospitals/lyon --html qualite.html --language fr
 
     Next: mend what the findings say, then `fedpet cohort build FOLDER`.
     """
     from fedpet.cli.cohort_words import draw_findings, numbers_of
     from fedpet.cohort.summary import check as compare
 
-    del terminal
     told = compare(folder)
+    written = None
+    if page is not None:
+        from fedpet.cohort.page import write_page
+
+        written = write_page(folder, told, language=language, to=Path(page) if page else None)
+        terminal.say(f"Page: {written} (stays at this hospital)")
     error = None
     if told.changes:
         error = DataError(
@@ -109,10 +129,9 @@ def check(terminal: Terminal, folder: Path) -> Answer:
             do=f"Build it again: fedpet cohort build {folder}",
             code="FP-2190",
         )
+    data = {"cohort": numbers_of(told), "page": None if written is None else str(written)}
     return Answer(
-        data={"cohort": numbers_of(told)},
-        text=lambda console: draw_findings(told.findings, console),
-        error=error,
+        data=data, text=lambda console: draw_findings(told.findings, console), error=error
     )
 
 

@@ -155,6 +155,13 @@ class Dictionary:
     identifying: tuple[str, ...] = ()
 
     @property
+    def criteria(self) -> dict[str, str]:
+        """By which rules progression and response were called, where it is told."""
+        told = {"progression": self.dates.criterion}
+        told["response"] = self.response.criterion if self.response is not None else None
+        return {name: criterion for name, criterion in told.items() if criterion is not None}
+
+    @property
     def date_columns(self) -> dict[str, str]:
         """Column of each date, by its role; roles without a column are absent."""
         roles = ("origin", "progression", "progression_confirmed", "death", "last_contact")
