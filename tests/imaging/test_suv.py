@@ -15,10 +15,11 @@ from pydicom.dataset import Dataset
 
 from fedpet.errors import DataError
 from fedpet.imaging import clock
+from fedpet.imaging.facts import PetFacts
 from fedpet.imaging.index import find_scans
 from fedpet.imaging.reference_time import mean_activity_s
 from fedpet.imaging.scan import read_scan
-from fedpet.imaging.suv import PetFacts, to_suv
+from fedpet.imaging.suv import to_suv
 from pet_files import factor_bqml, need, write_series
 
 DROS = ("0_0", "1_0", "2_0", "2_4", "3_1", "3_2", "4_0", "4_2", "5_0")

@@ -23,7 +23,7 @@ DAYS_AFTER_MAX = 7
 SUBJECTS_MIN = 10
 MISSING_SHARE = 0.5
 # Remarks that only tell what was done; the others ask for a look.
-GOOD_TO_KNOW = frozenset({"FP-2137", "FP-2138", "FP-2141", "FP-2142", "FP-2143"})
+GOOD_TO_KNOW = frozenset({"FP-2126", "FP-2137", "FP-2138", "FP-2141", "FP-2142", "FP-2143"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

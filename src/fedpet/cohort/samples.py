@@ -48,6 +48,7 @@ class Cohort:
         binary: Yes-or-no endpoints by name (`response`, `early_failure`): 1.0, 0.0 or NaN.
         mips: float16 memory map [subjects, views, height, width]: SUV maximum projections,
             views = (coronal, sagittal), head first, padded to one width.
+        suv: What SUV is normalised by: `bw`, or another of `imaging.body_size.NAMES`.
     """
 
     name: str
@@ -61,6 +62,7 @@ class Cohort:
     outcomes: Mapping[str, Outcome]
     binary: Mapping[str, NDArray[np.float64]]
     mips: NDArray[np.float16]
+    suv: str = "bw"
 
 
 def open_cohort(folder: Path) -> Cohort:
@@ -97,6 +99,7 @@ def open_cohort(folder: Path) -> Cohort:
         },
         binary={name: arrays[name] for name in manifest.binary},
         mips=np.load(mips_path, mmap_mode="r", allow_pickle=False),
+        suv=manifest.suv,
     )
 
 
@@ -136,6 +139,12 @@ def pool(cohorts: Mapping[str, Cohort], *, name: str) -> Cohort:
         other = cohorts[site]
         if other.columns != first.columns or other.spacing_mm != first.spacing_mm:
             raise DataError(f"The cohort of '{site}' has other columns or another voxel size.")
+        if other.suv != first.suv:
+            raise DataError(
+                f"The cohort of '{site}' holds SUV by {other.suv}, that of '{sites[0]}' by "
+                f"{first.suv}; they cannot be pooled.",
+                do="Set the same `suv` in every cohort.toml and build again.",
+            )
     fingerprints = "\n".join(f"{site} {cohorts[site].fingerprint}" for site in sites)
     return Cohort(
         name=name,
@@ -158,4 +167,5 @@ def pool(cohorts: Mapping[str, Cohort], *, name: str) -> Cohort:
             for endpoint in first.binary
         },
         mips=np.concatenate([cohorts[site].mips for site in sites]),
+        suv=first.suv,
     )

@@ -7,6 +7,8 @@ from datetime import date
 from functools import lru_cache
 
 DAY_S = 86400.0
+# Seconds count from 2000-01-01, so that a float keeps tenths of a microsecond of any scan.
+_FIRST_DAY = date(2000, 1, 1).toordinal()
 _TIME = re.compile(r"(\d{2})(?::?(\d{2})(?::?(\d{2})(?:\.(\d{1,6}))?)?)?")
 _DATE = re.compile(r"(\d{4})[.-]?(\d{2})[.-]?(\d{2})")
 
@@ -40,7 +42,7 @@ def parse_date(text: str) -> float | None:
     if match is None:
         return None
     try:
-        return date(*map(int, match.groups())).toordinal() * DAY_S
+        return (date(*map(int, match.groups())).toordinal() - _FIRST_DAY) * DAY_S
     except ValueError:
         return None
 

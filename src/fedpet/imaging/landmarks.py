@@ -79,12 +79,13 @@ class _Coarse:
     landmarks: Landmarks
 
 
-def find_tissues(suv: Volume, ct: Volume | None) -> Tissues:
+def find_tissues(suv: Volume, ct: Volume | None, *, search: Volume | None = None) -> Tissues:
     """Find liver and blood pool, and measure them and the body.
 
     Args:
         suv: SUV on any grid; the spheres are measured on it.
         ct: HU in the same frame of reference, on any grid; None if there is none.
+        search: The same SUV on a coarser axis-aligned grid, where it is looked for faster.
 
     Returns:
         Means and places; a tissue that is not in the image, or nowhere homogeneous, is None.
@@ -96,8 +97,9 @@ def find_tissues(suv: Volume, ct: Volume | None) -> Tissues:
         >>> grid = Grid(shape=(4, 4, 4), spacing_mm=(4.0, 4.0, 4.0), origin_mm=(0.0, 0.0, 0.0))
         >>> find_tissues(Volume(array=np.zeros(grid.shape, np.float32), grid=grid), None).liver
     """
-    grid = _around(suv.grid)
-    coarse = _brought(suv, grid, fill=0.0, kind="pet").array
+    wide = suv if search is None else search
+    grid = _around(wide.grid)
+    coarse = _brought(wide, grid, fill=0.0, kind="pet").array
     there = None if ct is None else _brought(ct, grid, fill=AIR_HU, kind="ct")
     hu = None if there is None else there.array
     inside = _body(coarse, hu)
