@@ -13,7 +13,7 @@ from pathlib import Path
 from fedpet.errors import DataError
 from fedpet.imaging.archives import look_into
 from fedpet.imaging.dicomdir import folded, missing
-from fedpet.imaging.masks import MaskFile, nifti_masks
+from fedpet.imaging.mask_files import MaskFile, nifti_masks
 from fedpet.imaging.remarks import Rejected
 from fedpet.imaging.series import Series
 from fedpet.imaging.shelf import Shelf

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fedpet.imaging.gathering import Holding, look_through
-from fedpet.imaging.masks import MaskFile, choose_mask, mask_aside
+from fedpet.imaging.mask_files import MaskFile, choose_mask, mask_aside
 from fedpet.imaging.pairing import Scan, aside, choose_ct, choose_pet
 from fedpet.imaging.remarks import Rejected, Remark
 from fedpet.imaging.rules import Rules

@@ -14,7 +14,7 @@ import numpy as np
 
 from fedpet.errors import DataError
 from fedpet.imaging import tags
-from fedpet.imaging.masks import MaskFile as MaskFile
+from fedpet.imaging.mask_files import MaskFile as MaskFile
 from fedpet.imaging.objections import LOSSY
 from fedpet.imaging.pixels import read_stored
 from fedpet.imaging.remarks import Rejected, Remark

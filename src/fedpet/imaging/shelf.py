@@ -11,7 +11,7 @@ from fedpet.imaging.archives import MAGIC, OTHER_ENDINGS
 from fedpet.imaging.frames import frames_of
 from fedpet.imaging.header import Header
 from fedpet.imaging.intake import SeriesIntake, volume_key
-from fedpet.imaging.masks import MASK_MODALITIES, MaskFile, mask_file
+from fedpet.imaging.mask_files import MASK_MODALITIES, MaskFile, mask_file
 from fedpet.imaging.objections import IMAGE_CLASSES, is_multi_frame, objection
 from fedpet.imaging.places import INSIDE
 from fedpet.imaging.reading import Seen, look_at
