@@ -155,6 +155,15 @@ def test_another_grid_or_cohort_is_refused(node):
     refused(ask(node, plan=finer), "grid of 4 mm")
 
 
+def test_a_cohort_of_another_suv_is_refused(tmp_path):
+    """Lean-mass SUV is a third lower: mixed with body-weight SUV it would look like biology."""
+    cohort = replace(toy_cohort("n", subjects=30, seed=3), suv="lbm-janmahasatian")
+    node = Node(site="nice", folder=tmp_path, cohorts={"toy": cohort})
+    approved(node)
+    refused(ask(node), "SUV by 'lbm-janmahasatian'")
+    node.close()
+
+
 def test_a_release_needs_the_policy_and_covers_one_kind_of_work(node, tmp_path):
     """`counts` opens counts, not models; what the policy does not list stays."""
     approved(node)

@@ -78,6 +78,8 @@ def preflight(plan: Plan, folder: Path) -> Preflight:
                 f"prepared images at {cohort.spacing_mm:g} mm, "
                 f"the plan reads them at {plan.inputs.spacing_mm:g} mm."
             )
+        if cohort.suv != "bw":
+            found.append(f"holds SUV by '{cohort.suv}'; plans read SUV by body weight ('bw').")
         if len(cohort.subjects) < plan.sites.subjects_min:
             found.append(
                 f"has {len(cohort.subjects)} subjects, "

@@ -104,6 +104,8 @@ def to_common_grid(volume: Volume, grid: Grid, *, fill: float, kind: Kind = "pet
     """
     if kind not in ("pet", "ct", "label"):
         raise DataError(f"Volumes of kind '{kind}' are unknown; expected pet, ct or label.")
+    if volume.grid == grid:
+        return volume
     source = volume if kind == "label" else _averaged(volume, grid)
     axes = parallel_axes(source.grid, grid)
     if axes is None:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from fedpet.imaging.grid import HEAD_FIRST, Kind, to_common_grid
+from fedpet.imaging.grid import HEAD_FIRST, to_common_grid
 from fedpet.imaging.physiologic import Landmarks, find_landmarks
 from fedpet.imaging.volume import Grid, Volume
 
@@ -99,8 +99,8 @@ def find_tissues(suv: Volume, ct: Volume | None, *, search: Volume | None = None
     """
     wide = suv if search is None else search
     grid = _around(wide.grid)
-    coarse = _brought(wide, grid, fill=0.0, kind="pet").array
-    there = None if ct is None else _brought(ct, grid, fill=AIR_HU, kind="ct")
+    coarse = to_common_grid(wide, grid, fill=0.0, kind="pet").array
+    there = None if ct is None else to_common_grid(ct, grid, fill=AIR_HU, kind="ct")
     hu = None if there is None else there.array
     inside = _body(coarse, hu)
     mean = float(coarse[inside].mean(dtype=np.float64)) if inside.any() else 0.0
@@ -156,13 +156,6 @@ def measure_sphere(
         deviation=float(values.std()),
         voxels=int(values.size),
     )
-
-
-def _brought(volume: Volume, grid: Grid, *, fill: float, kind: Kind) -> Volume:
-    """Resample unless the volume stands on the grid already."""
-    if volume.grid == grid:
-        return volume
-    return to_common_grid(volume, grid, fill=fill, kind=kind)
 
 
 def _around(grid: Grid) -> Grid:

@@ -230,6 +230,11 @@ class Node:
                 f"Cohort '{plan.cohort}' stands on a grid of {found.spacing_mm:g} mm here; "
                 f"the plan reads images at {plan.inputs.spacing_mm:g} mm."
             )
+        if found.suv != "bw":
+            raise RefusalError(
+                f"Cohort '{plan.cohort}' holds SUV by '{found.suv}' here; "
+                "plans read SUV by body weight ('bw')."
+            )
         return found
 
 
