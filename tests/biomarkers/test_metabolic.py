@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from fedpet.biomarkers.catalogue import BIOMARKERS
+from fedpet.biomarkers.catalogue import DEFAULT_GROUPS, biomarkers_of
 from fedpet.biomarkers.metabolic import PEAK_RADIUS_MM, measure, sphere_weights, suv_peak
 from fedpet.errors import DataError
 from fedpet.imaging.volume import Grid, Volume
@@ -74,7 +74,7 @@ def test_real_lesion_values_agree_between_raw_and_published_suv() -> None:
 def test_measure_gives_exactly_the_biomarkers_of_the_catalogue() -> None:
     """Plans name them; a name without a number or a unit would fail late."""
     found = measure(*volumes(np.ones((3, 3, 3), "f4"), np.ones((3, 3, 3), int), (4.0, 4.0, 4.0)))
-    assert tuple(found) == tuple(BIOMARKERS)
+    assert tuple(found) == tuple(biomarkers_of(DEFAULT_GROUPS))
 
 
 def test_no_lesion_is_no_tumour_not_a_missing_value() -> None:

@@ -14,7 +14,7 @@ import numpy as np
 import pydicom
 import pytest
 
-from fedpet.biomarkers.catalogue import BIOMARKERS
+from fedpet.biomarkers.catalogue import DEFAULT_GROUPS, biomarkers_of
 from fedpet.cohort.build import Built, Found, ScanDone, build
 from fedpet.cohort.cache import open_volume
 from fedpet.cohort.findings import Finding, read_findings
@@ -138,7 +138,7 @@ def test_a_phantom_hospital_becomes_a_cohort_that_a_model_can_read(built):
     assert cohort.phantom
     assert len(cohort.subjects) == SUBJECTS
     assert set(cohort.strata) == {"lyon"}
-    assert cohort.columns[-7:] == tuple(BIOMARKERS)
+    assert cohort.columns[-7:] == tuple(biomarkers_of(DEFAULT_GROUPS))
     assert np.isfinite(cohort.table[:, -7:]).all()
     assert (cohort.table[:, cohort.columns.index("tmtv_ml")] > 0).all()
     assert isinstance(cohort.mips, np.memmap)
@@ -406,7 +406,7 @@ def test_missing_masks_leave_biomarkers_unknown_not_zero(hospital):
 def test_lesions_can_be_searched_where_there_are_no_masks(hospital):
     """The fixed threshold is a fallback that needs no mask at all."""
     settings = hospital / "cohort.toml"
-    settings.write_text(settings.read_text().replace('"given"', '"threshold"'), encoding="utf-8")
+    settings.write_text(settings.read_text().replace('"given"', '"suv4.0"'), encoding="utf-8")
     run(hospital)
     assert np.isfinite(open_cohort(hospital / "cohort").table[:, -7:]).all()
 
@@ -418,7 +418,7 @@ def test_the_summary_counts_what_is_there(hospital):
     assert (told.site, told.subjects, told.counts["scans"]) == ("lyon", SUBJECTS, SUBJECTS)
     assert set(told.endpoints) == {"pfs", "os", "response", "early_failure"}
     assert told.endpoints["pfs"].events >= told.endpoints["os"].events
-    assert [column.name for column in told.columns][-7:] == list(BIOMARKERS)
+    assert [column.name for column in told.columns][-7:] == list(biomarkers_of(DEFAULT_GROUPS))
     json.dumps(told.counts)
     header, rows = rows_of(hospital)
     write_rows(hospital, header, rows[:-1])

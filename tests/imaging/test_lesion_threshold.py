@@ -52,7 +52,7 @@ def body() -> tuple[Volume, Volume]:
 def test_organs_alone_give_no_lesion(with_ct: bool) -> None:
     """A healthy body has no tumour volume."""
     suv, ct = body()
-    assert not find_lesions(suv, ct if with_ct else None).array.any()
+    assert not find_lesions(suv, ct if with_ct else None).labels.array.any()
 
 
 def test_tumours_are_found_with_their_own_voxels() -> None:
@@ -63,7 +63,7 @@ def test_tumours_are_found_with_their_own_voxels() -> None:
         tumour = inside(centre, radii)
         suv.array[tumour] = uptake
         expected |= tumour
-    found = find_lesions(suv, ct)
+    found = find_lesions(suv, ct).labels
     assert found.array.dtype == np.uint16
     assert found.array.max() == len(TUMOURS)
     assert np.array_equal(found.array > 0, expected)
@@ -81,20 +81,24 @@ def test_places_do_not_depend_on_the_order_of_slices_or_on_the_table() -> None:
         direction=((0.0, 0.0, -1.0), *GRID.direction[1:]),
     )
     flipped = [Volume(array=one.array[::-1].copy(), grid=turned) for one in (suv, ct)]
-    assert np.array_equal(find_lesions(*flipped).array[::-1] > 0, find_lesions(suv, ct).array > 0)
+    assert np.array_equal(
+        find_lesions(*flipped).labels.array[::-1] > 0, find_lesions(suv, ct).labels.array > 0
+    )
 
 
 def test_specks_below_the_least_volume_are_noise() -> None:
     """One hot voxel of 0.216 mL is no lesion; a diagonal chain of three is one."""
     suv, ct = body()
     suv.array[100, 25, 30] = 9
-    assert not find_lesions(suv, ct).array.any()
+    assert not find_lesions(suv, ct).labels.array.any()
     suv.array[101, 26, 31] = suv.array[102, 25, 32] = 9
-    assert (find_lesions(suv, ct).array == 1).sum() == 3
+    assert (find_lesions(suv, ct).labels.array == 1).sum() == 3
 
 
-def test_a_threshold_of_zero_is_refused() -> None:
-    """It would call the whole body a tumour."""
+def test_a_method_that_does_not_exist_is_refused() -> None:
+    """A typing error must not become another definition of tumour volume."""
     suv, _ = body()
-    with pytest.raises(DataError, match="threshold"):
-        find_lesions(suv, None, threshold_suv=0)
+    with pytest.raises(DataError, match=r"suv2\.5, suv4\.0, 41%, percist"):
+        find_lesions(suv, None, method="threshold")  # type: ignore[arg-type]
+    with pytest.raises(DataError, match="0 or more"):
+        find_lesions(suv, None, volume_min_ml=-1)

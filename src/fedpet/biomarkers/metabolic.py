@@ -82,18 +82,28 @@ def lesion_centroids_mm(labels: NDArray[np.integer], grid: Grid) -> NDArray[np.f
         labels: Each number's connected parts (26 neighbours) are lesions.
         grid: For voxel sizes and directions; the array may be a part of it.
     """
-    centroids = []
+    centroids = np.array([index.mean(axis=0) for index in separate(labels)])
+    return centroids @ grid.steps_mm
+
+
+def separate(labels: NDArray[np.integer]) -> list[NDArray[np.int64]]:
+    """Return the voxels of each lesion, indices [voxels, 3]: each number's connected parts.
+
+    Args:
+        labels: Each number's connected parts (26 neighbours) are lesions; 0 is none.
+    """
+    found = []
     for number, box in enumerate(ndimage.find_objects(labels.astype(np.int32)), start=1):
         if box is None:
             continue
         parts, count = ndimage.label(labels[box] == number, EVERY_NEIGHBOUR)
         index = np.argwhere(parts)
-        which = parts[parts > 0] - 1
-        size = np.bincount(which, minlength=count)
+        which = parts[parts > 0]
+        order = np.argsort(which, kind="stable")
         corner = np.array([side.start for side in box])
-        sums = np.stack([np.bincount(which, index[:, axis], count) for axis in range(3)], axis=1)
-        centroids.append(sums / size[:, None] + corner)
-    return np.concatenate(centroids) @ grid.steps_mm
+        ends = np.cumsum(np.bincount(which, minlength=count + 1)[1:])[:-1]
+        found += np.split(index[order] + corner, ends)
+    return found
 
 
 def suv_peak(suv: Volume, inside: NDArray[np.bool_]) -> float:

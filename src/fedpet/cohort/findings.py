@@ -133,7 +133,7 @@ KINDS: dict[str, Kind] = {
     "FP-2170": Kind(
         severity="warning",
         meaning="A scan has no lesion mask, though the cohort says that masks are given.",
-        fix='Add the mask, or set `lesions = "threshold"` in cohort.toml.',
+        fix='Add the mask, or set `lesions = "suv4.0"` in cohort.toml.',
     ),
     "FP-2171": Kind(
         severity="warning",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from fedpet.errors import DataError
 from fedpet.imaging import tags
 from fedpet.imaging.reading import read_header
-from fedpet.imaging.regions import is_lesion, number_lesions
+from fedpet.imaging.regions import is_lesion, number_lesions, organ_of
 from fedpet.imaging.volume import Grid, Volume
 
 CLOSED = ("CLOSED_PLANAR", "CLOSEDPLANAR_XOR")
@@ -24,11 +25,13 @@ class Drawn:
         labels: uint16 labels on their own grid; None if the file holds no lesion.
         regions: Regions that were taken.
         left_out: Regions that are organs or helper structures.
+        organs: Those of them that biomarkers are measured on, by `regions.organ_of`.
     """
 
     labels: Volume | None
     regions: int
     left_out: int
+    organs: Mapping[str, Volume] = field(default_factory=dict)
 
 
 def read_structures(path: str, grid: Grid) -> Drawn:
@@ -58,6 +61,7 @@ def read_structures(path: str, grid: Grid) -> Drawn:
         for item in header.items(tags.STRUCTURE_REGIONS)
     }
     regions = []
+    organs: dict[str, Volume] = {}
     left_out = 0
     for item in header.items(tags.REGION_CONTOURS):
         contours = [
@@ -67,13 +71,15 @@ def read_structures(path: str, grid: Grid) -> Drawn:
         ]
         if not contours:
             continue
-        if is_lesion(names.get(item.text(tags.CONTOUR_REGION), "")):
+        name = names.get(item.text(tags.CONTOUR_REGION), "")
+        if is_lesion(name):
             regions.append(contours)
-        else:
-            left_out += 1
-    if not regions:
-        return Drawn(labels=None, regions=0, left_out=left_out)
-    return Drawn(labels=_fill(regions, grid), regions=len(regions), left_out=left_out)
+            continue
+        left_out += 1
+        if organ := organ_of(name):
+            organs[organ] = _fill([contours], grid)
+    labels = _fill(regions, grid) if regions else None
+    return Drawn(labels=labels, regions=len(regions), left_out=left_out, organs=organs)
 
 
 def _to_index(numbers: tuple[float, ...], grid: Grid) -> NDArray[np.float64]:

@@ -20,6 +20,12 @@ _ORGAN = re.compile(
     r"bowel|stomach|aorta|blood.?pool|muscle|\bfat\b|reference|background|marker|spinal|ureter|"
     r"esophag|oesophag|prostate|uterus|thyroid|parotid|salivary|vertebra|bone.?marrow"
 )
+_MEASURED: Final = {
+    "liver": re.compile(r"(whole )?(liver|foie)"),
+    "spleen": re.compile(r"(whole )?(spleen|rate)"),
+    "marrow": re.compile(r"((lumbar )?(bone )?marrow)|(lumbar )?vertebra[e]?( bod(y|ies))? l[1-5]"),
+    "muscle": re.compile(r"(skeletal )?muscles?( area)?( at)? l3|l3 (skeletal )?muscles?( area)?"),
+}
 # SNOMED CT (and the older SRT) for *Morphologically abnormal structure*, and for *Anatomical
 # structure*, *Tissue*, *Body substance*: what (0062,0003) says that a segment is.
 _ABNORMAL_CODES: Final = frozenset(("49755003", "M-01000"))
@@ -46,6 +52,20 @@ def is_lesion(name: str, category: str = "") -> bool:
     if category in _ABNORMAL_CODES or _LESION.search(words):
         return True
     return not (category in _ANATOMY_CODES or _ORGAN.search(words))
+
+
+def organ_of(name: str) -> str:
+    """Return which measured organ a region shows by its name; empty if none.
+
+    Args:
+        name: ROI name or segment label.
+
+    Examples:
+        >>> [organ_of(name) for name in ("Liver", "SPLEEN", "muscle_L3", "liver met", "Kidney")]
+        ['liver', 'spleen', 'muscle', '', '']
+    """
+    words = re.sub(r"[_\W]+", " ", name.lower()).strip()
+    return next((organ for organ, rule in _MEASURED.items() if rule.fullmatch(words)), "")
 
 
 def number_lesions(regions: Sequence[NDArray[np.bool_]]) -> NDArray[np.uint16]:

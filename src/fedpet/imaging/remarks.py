@@ -31,6 +31,8 @@ TITLES: Final = {
     "FP-2142": "Some regions of the mask are organs and were left out",
     "FP-2143": "Lesions were searched without a CT",
     "FP-2144": "The CT cannot be read",
+    "FP-2145": "No healthy liver was found for the PERCIST threshold",
+    "FP-2146": "The lesion mask changed its volume on the way to the PET",
     "FP-2149": "The CT was compressed with loss",
 }
 

@@ -14,7 +14,7 @@ from fedpet.imaging.contours import Drawn
 from fedpet.imaging.header import Header
 from fedpet.imaging.little_endian import NATIVE
 from fedpet.imaging.reading import UNREADABLE, read_header
-from fedpet.imaging.regions import is_lesion, number_lesions
+from fedpet.imaging.regions import is_lesion, number_lesions, organ_of
 from fedpet.imaging.series import check_orientation, normal_of
 from fedpet.imaging.volume import Grid, Volume
 
@@ -50,19 +50,35 @@ def read_segmentation(path: str) -> Drawn:
     }
     left_out = sum(not taken for taken in wanted.values())
     numbers = [number for number, taken in wanted.items() if taken]
+    organs = {
+        item.text(tags.SEGMENT_NUMBER): organ
+        for item in header.items(tags.SEGMENTS)
+        if not wanted[item.text(tags.SEGMENT_NUMBER)]
+        and (organ := organ_of(item.text(tags.SEGMENT_LABEL)))
+    }
     groups = header.items(tags.FRAME_GROUPS)
     shared = header.first(tags.SHARED_GROUPS)
     segments = [_segment(group, shared) for group in groups]
-    if not numbers or not any(segment in numbers for segment in segments):
+    if not any(segment in numbers or segment in organs for segment in segments):
         return Drawn(labels=None, regions=0, left_out=left_out)
     grid, planes = _span(header, groups, shared)
     frames = _frames(path, header, len(groups))
-    masks = {number: np.zeros(grid.shape, bool) for number in numbers}
+    masks = {number: np.zeros(grid.shape, bool) for number in (*numbers, *organs)}
     for frame, segment, plane in zip(frames, segments, planes, strict=True):
         if segment in masks:
             masks[segment][plane] |= frame
-    labels = Volume(array=number_lesions(list(masks.values())), grid=grid)
-    return Drawn(labels=labels, regions=len(numbers), left_out=left_out)
+    labels = None
+    if any(segment in numbers for segment in segments):
+        labels = Volume(array=number_lesions([masks[number] for number in numbers]), grid=grid)
+    return Drawn(
+        labels=labels,
+        regions=len(numbers) if labels is not None else 0,
+        left_out=left_out,
+        organs={
+            organ: Volume(array=masks[number].astype(np.uint16), grid=grid)
+            for number, organ in organs.items()
+        },
+    )
 
 
 def _segment(group: Header, shared: Header) -> str:

@@ -177,6 +177,6 @@ def cohort_settings(hospital: Hospital, *, spacing_mm: float) -> str:
             "site": hospital.site,
             "phantom": True,
             "spacing_mm": spacing_mm,
-            "lesions": "threshold" if hospital.masks is Masks.NONE else "given",
+            "lesions": "suv4.0" if hospital.masks is Masks.NONE else "given",
         }
     )
