@@ -193,6 +193,7 @@ class SeriesIntake:
             spacing_mm=(spacing[0], spacing[1]),
             rows=self.storage.rows,
             columns=self.storage.columns,
+            tilted=header.text(tags.MODALITY) == "CT",
         )
         return Series(
             patient_id=header.text(tags.PATIENT_ID),

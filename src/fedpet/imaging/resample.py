@@ -18,7 +18,7 @@ from fedpet.imaging.volume import Grid
 # Farther off than this anywhere in the volume, in voxels, axes do not count as parallel.
 PARALLEL_TOLERANCE: Final = 1e-3
 # Places are rounded to this part of a voxel, so that half ways go one way on every machine.
-PLACE_DECIMALS: Final = 6
+PLACE_DECIMALS: Final = 9
 INT16_MAX: Final = 32767
 INT32_MAX: Final = 2147483647
 

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-
-import numpy as np
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from fedpet.errors import DataError
 from fedpet.imaging import clock, tags
-from fedpet.imaging.contours import Drawn, read_structures
-from fedpet.imaging.grid import place_labels
+from fedpet.imaging.body_size import Kind
+from fedpet.imaging.facts import Corrections, PetFacts
 from fedpet.imaging.header import parse_numbers
-from fedpet.imaging.nifti import read_nifti_mask
-from fedpet.imaging.pairing import MaskFile, Scan, overlap
-from fedpet.imaging.pixels import read_ct, read_pet
+from fedpet.imaging.hounsfield import read_ct
+from fedpet.imaging.masks import Masks, read_masks
+from fedpet.imaging.pairing import Scan, overlap
+from fedpet.imaging.pixels import read_pet
+from fedpet.imaging.plausibility import about_dose, about_saturation
+from fedpet.imaging.provenance import SuvProvenance
 from fedpet.imaging.remarks import Remark
-from fedpet.imaging.segmentation import read_segmentation
 from fedpet.imaging.series import Series
-from fedpet.imaging.suv import PetFacts, SuvProvenance, to_suv
-from fedpet.imaging.volume import Volume
+from fedpet.imaging.suv import to_suv
+from fedpet.imaging.volume import Grid, Volume
 
 OVERLAP_MIN = 0.8
 
@@ -28,9 +29,11 @@ class Images:
     """What a scan becomes.
 
     Args:
-        suv: float32 body-weight SUV in g/mL on the PET's own grid.
-        ct: int16 HU on the CT's own grid; None without CT.
+        suv: float32 SUV on the PET's own grid, of the kind asked for; g/mL (cm2/mL by surface).
+        ct: HU, int16 on the CT's own grid, or float32 averaged over whole voxels of it; None
+            without CT.
         lesions: uint16 labels on the PET's grid, one per lesion; None without a usable mask.
+        organs: Masks of organs by name, where they were drawn; see `masks`.
         provenance: Which rules gave the SUV.
         remarks: What a person should know.
     """
@@ -40,42 +43,63 @@ class Images:
     lesions: Volume | None
     provenance: SuvProvenance
     remarks: tuple[Remark, ...]
+    organs: Mapping[str, Volume] = field(default_factory=dict)
 
 
-def read_scan(scan: Scan) -> Images:
+def read_scan(
+    scan: Scan,
+    *,
+    kind: Kind = "bw",
+    corrections: Corrections | None = None,
+    fit: Callable[[Volume], Grid] | None = None,
+) -> Images:
     """Read the PET as SUV, the CT as HU and the lesion mask on the PET's grid.
 
     A CT or mask that cannot be read is left out with a remark; a PET that cannot be converted is
     an error.
 
+    Args:
+        scan: As indexed.
+        kind: Which SUV.
+        corrections: What the hospital says in place of the header.
+        fit: Gives the grid that the CT will be brought to, from the SUV; only what that grid can
+            show of the CT is then read. None reads all of it.
+
     Raises:
         DataError: If weight, dose, half life or times are missing or implausible, units are not
             quantitative, a file is damaged, or a voxel is not a finite number.
     """
-    scale = to_suv(pet_facts(scan.pet))
+    scale = to_suv(pet_facts(scan.pet), kind=kind, corrections=corrections)
     suv = read_pet(scan.pet, scale.factors)
-    remarks = [*scan.remarks, *scale.remarks, *_declared(scan.pet)]
+    remarks = [
+        *scan.remarks,
+        *scale.remarks,
+        *_declared(scan.pet),
+        *about_dose(scale.provenance, height_m=scale.facts.height_m),
+        *about_saturation(scan.pet, suv, scale.factors),
+    ]
     ct = None
     if scan.ct is not None:
         try:
-            ct = read_ct(scan.ct)
+            ct = read_ct(scan.ct, onto=None if fit is None else fit(suv))
         except DataError as error:
             remarks.append(Remark(code="FP-2144", text=f"{error} The CT was left out."))
         share = overlap(scan.pet, scan.ct)
         if share < OVERLAP_MIN:
             text = f"The CT covers {100 * share:.0f} % of the PET."
             remarks.append(Remark(code="FP-2136", text=text))
-    lesions = None
+    masks = Masks(lesions=None)
     if scan.mask is not None:
         try:
-            lesions, more = read_lesions(scan.mask, pet=scan.pet, ct=scan.ct)
-            remarks += more
+            masks = read_masks(scan.mask, pet=scan.pet, ct=scan.ct)
+            remarks += masks.remarks
         except DataError as error:
             remarks.append(Remark(code="FP-2140", text=f"{error} The mask was left out."))
     return Images(
         suv=suv,
         ct=ct,
-        lesions=lesions,
+        lesions=masks.lesions,
+        organs=masks.organs,
         provenance=scale.provenance,
         remarks=tuple(remarks),
     )
@@ -120,39 +144,3 @@ def _declared(pet: Series) -> list[Remark]:
         return []
     text = f"The PET has {len(pet.slices)} slices and declares {declared:.0f} in (0054,0081)."
     return [Remark(code="FP-2139", text=text)]
-
-
-def read_lesions(
-    mask: MaskFile, *, pet: Series, ct: Series | None
-) -> tuple[Volume | None, list[Remark]]:
-    """Read a mask and bring it to the PET's grid.
-
-    Returns:
-        uint16 labels, None if the mask holds no lesion; and remarks.
-
-    Raises:
-        DataError: If the mask is damaged or does not fit.
-    """
-    drawn_on = ct.grid if mask.target == "ct" and ct is not None else pet.grid
-    if mask.kind == "NIFTI":
-        grids = [pet.grid] if ct is None else [pet.grid, ct.grid]
-        drawn = Drawn(labels=read_nifti_mask(mask.path, allowed=grids), regions=1, left_out=0)
-    elif mask.kind == "RTSTRUCT":
-        drawn = read_structures(mask.path, drawn_on)
-    else:
-        drawn = read_segmentation(mask.path)
-    remarks = []
-    if drawn.left_out:
-        text = f"{drawn.left_out} region(s) of the mask are organs or margins by their names."
-        remarks.append(Remark(code="FP-2142", text=text))
-    if drawn.labels is None:
-        text = f"None of the mask's regions is a lesion ({drawn.left_out} left out)."
-        return None, [Remark(code="FP-2141", text=text)]
-    placed = place_labels(drawn.labels, pet.grid)
-    if drawn.labels.array.any() and not placed.array.any():
-        raise DataError(
-            "The lesion mask lies outside of the PET.",
-            do="Check that it belongs to this scan.",
-            code="FP-2117",
-        )
-    return replace(placed, array=np.ascontiguousarray(placed.array)), remarks

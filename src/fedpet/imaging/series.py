@@ -15,6 +15,8 @@ from fedpet.imaging.volume import Grid
 SPACING_TOLERANCE = 0.05
 SPACING_TOLERANCE_MM = 0.15
 SHEAR_MAX_MM = 0.1
+# Length of a step from slice to slice over their distance: 45 degrees.
+TILT_MAX = 1.4143
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,6 +169,7 @@ def span_grid(
     spacing_mm: tuple[float, float],
     rows: int,
     columns: int,
+    tilted: bool = False,
 ) -> Grid:
     """Return the grid of slices that are sorted along their normal.
 
@@ -176,9 +179,11 @@ def span_grid(
         spacing_mm: (0028,0030): between rows, between columns.
         rows: Rows.
         columns: Columns.
+        tilted: Whether slices may be shifted evenly against each other, as a CT with a tilted
+            gantry has them; the first axis of the grid is then not their normal.
 
     Raises:
-        DataError: If slices are missing, unevenly spaced or sheared (gantry tilt).
+        DataError: If slices are missing, unevenly spaced or sheared.
 
     Examples:
         >>> positions = np.array([[0.0, 0, 0], [0, 0, 3], [0, 0, 6]])
@@ -196,7 +201,11 @@ def span_grid(
     uneven = np.flatnonzero(np.abs(steps - step) > tolerance)
     if uneven.size:
         _refuse_steps(steps[uneven], step)
-    shift = positions - positions[0] - np.outer(along - along[0], normal)
+    axis = (positions[-1] - positions[0]) / (along[-1] - along[0]) if tilted else normal
+    shift = positions - positions[0] - np.outer(along - along[0], axis)
+    length = float(np.linalg.norm(axis))
+    if length > TILT_MAX:
+        raise DataError("The gantry is tilted by more than 45 degrees.", code="FP-2116")
     if float(np.abs(shift).max()) > SHEAR_MAX_MM:
         raise DataError(
             f"The slices are shifted against each other by up to {np.abs(shift).max():.1f} mm "
@@ -205,9 +214,9 @@ def span_grid(
         )
     return Grid(
         shape=(len(positions), rows, columns),
-        spacing_mm=(float(along[-1] - along[0]) / len(steps), *spacing_mm),
+        spacing_mm=(length * float(along[-1] - along[0]) / len(steps), *spacing_mm),
         origin_mm=_three(positions[0]),
-        direction=(_three(normal), _three(orientation[3:]), _three(orientation[:3])),
+        direction=(_three(axis / length), _three(orientation[3:]), _three(orientation[:3])),
     )
 
 

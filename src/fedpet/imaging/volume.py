@@ -17,7 +17,8 @@ class Grid:
         shape: Voxels along (z, y, x): slices, rows, columns.
         spacing_mm: Distance between voxel centres along (z, y, x).
         origin_mm: LPS position (x, y, z) of the centre of voxel [0, 0, 0].
-        direction: 3 x 3, row i is the LPS unit vector along which array axis (z, y, x)[i] runs.
+        direction: 3 x 3, row i is the LPS unit vector along which array axis (z, y, x)[i] runs;
+            at right angles but for a CT with a tilted gantry.
     """
 
     shape: tuple[int, int, int]
@@ -32,7 +33,8 @@ class Grid:
     @property
     def voxel_ml(self) -> float:
         """Volume of one voxel in millilitres."""
-        return float(np.prod(self.spacing_mm)) / 1000.0
+        skew = abs(float(np.linalg.det(np.array(self.direction))))
+        return float(np.prod(self.spacing_mm)) * skew / 1000.0
 
     @property
     def steps_mm(self) -> NDArray[np.float64]:
