@@ -15,6 +15,7 @@ from fedpet.federation.messages import Reply, Request, decode, encode
 from fedpet.node.gate import Node
 from fedpet.node.policy import Policy, write_policy
 from fedpet.plan import Evaluation, Privacy, Sites, Training
+from fedpet.training.selection import fold_of
 from toy import toy_cohort, toy_plan
 
 EVERYBODY = {"fold": None, "part": "all", "members": None}
@@ -176,12 +177,55 @@ def test_a_release_needs_the_policy_and_covers_one_kind_of_work(node, tmp_path):
 
 def test_an_answer_about_few_subjects_is_refused(node, tmp_path):
     """By the size of the cohort, of the selection, and of those whose endpoint is known."""
-    finely = toy_plan(evaluation=Evaluation(folds=6, bootstrap=0))
+    finely = toy_plan(evaluation=Evaluation(scheme="held-out-subjects", folds=6, bootstrap=0))
     approved(node, finely)
     few = {"select": {"fold": 3, "part": "test", "members": None}}
     refused(ask(node, plan=finely, body=few), "fewer than the 10 subjects")
     write_policy(Policy(subjects_min=31), tmp_path / "policy.toml")
     refused(ask(node, plan=finely), "fewer than the 31")
+
+
+def test_a_sum_that_leaves_out_few_subjects_is_refused(node):
+    """All subjects less all but one is one subject: its age would be the difference."""
+    finely = toy_plan(evaluation=Evaluation(scheme="held-out-subjects", folds=1000, bootstrap=0))
+    approved(node, finely)
+    fold = fold_of("n-0", seed=finely.seed, folds=1000)
+    assert ask(node, plan=finely, kind="moments").status == "ok"
+    for endpoint in ({}, {"endpoint": "pfs"}):
+        all_but_one = {"select": {"fold": fold, "part": "train", "members": None}, **endpoint}
+        refused(ask(node, plan=finely, kind="moments", body=all_but_one), "by subtraction")
+
+
+@pytest.mark.parametrize("fold", [None, -1, 3, True, "0", 0.0])
+def test_only_folds_of_the_plan_part_subjects(node, fold):
+    """A fold that the plan does not have would be another selection than was approved."""
+    by_subject = toy_plan(evaluation=Evaluation(scheme="held-out-subjects", folds=3, bootstrap=0))
+    approved(node, by_subject)
+    asked = {"select": {"fold": fold, "part": "train", "members": None}}
+    failed(ask(node, plan=by_subject, body=asked), "has folds 0 to 2")
+
+
+def test_a_plan_that_holds_out_hospitals_parts_nobody(node):
+    """Its training and its test are whole hospitals; a part of one is nobody's business."""
+    approved(node)
+    asked = {"select": {"fold": 0, "part": "train", "members": None}}
+    failed(ask(node, body=asked), "holds out hospitals")
+
+
+def test_what_tells_of_this_hospital_alone_is_never_a_plain_answer(node, tmp_path):
+    """Leaving out the release's name must not pass by the policy that forbids it."""
+    approved(node)
+    write_policy(Policy(releases=("counts",)), tmp_path / "policy.toml")
+    own = {"endpoint": "pfs", "model": "cox"}
+    refused(ask(node, kind="concordance", body=own, arrays=COX), "release 'site-results' only")
+    refused(ask(node, kind="train", body={"round": 1, "repeat": 3}), "release 'local-model'")
+
+
+def test_a_plan_that_the_policy_kept_from_approval_is_refused_with_the_reason(node, tmp_path):
+    """`not approved` alone would send people looking for a person who forgot a click."""
+    write_policy(Policy(sites_min=7), tmp_path / "policy.toml")
+    node.propose(planfile.dumps(PLAN))
+    refused(ask(node), "requires 7")
 
 
 def test_an_endpoint_known_of_few_subjects_is_not_summed(tmp_path):
@@ -204,7 +248,7 @@ def test_an_endpoint_known_of_few_subjects_is_not_summed(tmp_path):
         ("moments", {"columns": ["postcode"]}, {}, "does not name column 'postcode'"),
         ("cox", {"endpoint": "weight_loss"}, {"beta": np.zeros(4)}, "does not name the survival"),
         ("train", {"round": 9}, {}, "has rounds 1 to 3"),
-        ("train", {"round": 1, "repeat": 10**9}, {}, "has rounds 1 to 3"),
+        ("train", {"round": -1}, {}, "has rounds 1 to 3"),
         ("train", {"round": 1}, {"model.x": np.zeros(1)}, "does not fit the plan's network"),
         ("evaluate", {"endpoint": "pfs", "model": "tree"}, {}, "no kind of model"),
         ("count", {"select": {"part": "the rich"}}, {}, "cannot be selected"),
@@ -299,6 +343,8 @@ def test_the_audit_tells_every_request_and_every_answer(node):
     assert [entry["what"] for entry in entries] == [
         "proposed", "approved", "asked", "answered", "asked", "answered",
     ]  # fmt: skip
+    assert (entries[2]["release"], entries[4]["release"]) == ("counts", None)
+    assert len({entries[2]["question"], entries[4]["question"]}) == 2
     assert entries[3]["status"] == "ok"
     assert entries[3]["values"] == sum(array.size for array in answer.arrays.values())
     assert len(entries[3]["digest"]) == 64

@@ -47,6 +47,8 @@ def test_a_policy_survives_its_file(tmp_path):
         ("subjects_min = 'ten'", "'subjects_min' is 'ten'"),
         ("subjects_min = -1", "not negative"),
         ("sites_min = [", "not TOML"),
+        ("update_norm_max = nan", "'update_norm_max' is nan"),
+        ("update_norm_max = inf", "'update_norm_max' is inf"),
         ("releases = [1]", "'releases'"),
     ],
 )

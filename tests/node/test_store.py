@@ -1,6 +1,7 @@
 """The node's memory: decisions hold, and the audit cannot be rewritten unseen."""
 
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -50,6 +51,16 @@ def test_an_altered_audit_is_found_and_placed(store, tmp_path, tampering):
     db.close()
     with pytest.raises(StoreError, match=r"altered at entry \d"):
         store.entries()
+
+
+def test_two_processes_that_write_one_audit_keep_one_chain(store, tmp_path):
+    """Two runs over the same hospitals: entries follow each other, and none is lost."""
+    other = Store(tmp_path)
+    with ThreadPoolExecutor(2) as pool:
+        for done in [pool.submit(one.audit, what="w") for one in (store, other) * 100]:
+            done.result()
+    other.close()
+    assert len(store.entries()) == 200
 
 
 def test_the_state_is_readable_by_its_owner_only(store, tmp_path):

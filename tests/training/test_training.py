@@ -224,7 +224,8 @@ def test_augmentation_keeps_the_side_of_organs_and_the_scale_of_suv():
 @given(folds=st.integers(2, 7), seed=st.integers(0, 50))
 def test_folds_partition_the_subjects(folds, seed):
     """Held out once each; training and test part are complements."""
-    plan = toy_plan(seed=seed, evaluation=Evaluation(folds=folds, bootstrap=0))
+    scheme = Evaluation(scheme="held-out-subjects", folds=folds, bootstrap=0)
+    plan = toy_plan(seed=seed, evaluation=scheme)
     held_out = []
     for fold in range(folds):
         test = select(COHORT, plan, {"fold": fold, "part": "test"})
@@ -237,10 +238,11 @@ def test_folds_partition_the_subjects(folds, seed):
 
 def test_a_subjects_fold_does_not_depend_on_who_else_is_there():
     """A cohort that grows keeps everybody's fold."""
+    plan = toy_plan(evaluation=Evaluation(scheme="held-out-subjects", folds=2))
     fewer = replace(COHORT, subjects=COHORT.subjects[:10])
     for fold in range(2):
-        rows = select(COHORT, PLAN, {"fold": fold, "part": "test"})
-        again = select(fewer, PLAN, {"fold": fold, "part": "test"})
+        rows = select(COHORT, plan, {"fold": fold, "part": "test"})
+        again = select(fewer, plan, {"fold": fold, "part": "test"})
         assert [row for row in rows if row < 10] == list(again)
 
 

@@ -8,13 +8,16 @@ Rules:
    columns, endpoints, grids and rounds are the plan's, whatever a request says.
 2. Only kinds in `fedpet.training.work.WORK` are computed; nothing in a request is executed.
 3. An answer about this hospital alone is a named release that the policy must allow.
-4. An answer sums as many subjects as the policy asks for, or none.
+4. An answer sums as many subjects as the policy asks for, or none; so does what a fold leaves
+   out of it, which could be found by subtraction.
 5. What leaves is written into the audit before it leaves; if it cannot be, it stays.
 6. What goes wrong here is told to the coordinator without a detail of any subject.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
 import time
 from collections.abc import Mapping
@@ -37,7 +40,7 @@ from fedpet.node.store import AuditEntry, Store
 from fedpet.parameters import Parameters, digest, require_finite
 from fedpet.plan import Plan
 from fedpet.privacy.clipping import clip_update
-from fedpet.training.selection import subjects_behind
+from fedpet.training.selection import subjects_behind, subjects_left_out
 from fedpet.training.work import WORK
 
 log = logging.getLogger(__name__)
@@ -112,6 +115,10 @@ class Node:
         self._store.decide(fingerprint, decision, person=person, reason=reason)
         self._store.audit(what=decision, plan=fingerprint, person=person)
 
+    def decision(self, fingerprint: str) -> str | None:
+        """Return the newest decision on a plan: `approved`, `refused`, `withdrawn` or None."""
+        return self._store.decision(fingerprint)
+
     def audit(self) -> list[AuditEntry]:
         """Return the verified audit, oldest entry first."""
         return self._store.entries()
@@ -139,6 +146,8 @@ class Node:
                 what="asked",
                 step=request.step,
                 kind=request.kind,
+                release=_text(request.body.get("release")),
+                question=_digest(request),
                 plan=request.plan,
                 experiment=request.experiment,
             )
@@ -178,17 +187,8 @@ class Node:
         plan = self._approved(request, policy)
         cohort = self._cohort(plan)
         release = request.body.get("release")
-        if release is not None and release not in policy.releases:
-            raise RefusalError(f"This hospital does not release '{release}'.")
-        if request.kind not in WORK:
-            raise RefusalError(f"'{request.kind}' is not among the work that this node knows.")
-        if release is not None and RELEASES.get(release) != request.kind:
-            raise RefusalError(f"The release '{release}' does not cover '{request.kind}'.")
-        if 0 < subjects_behind(cohort, plan, request.body) < policy.subjects_min:
-            raise RefusalError(
-                f"The answer would sum fewer than the {policy.subjects_min} subjects "
-                "that this hospital requires."
-            )
+        _require_release(request, release, policy)
+        _require_enough(cohort, plan, request, policy)
         arrays = WORK[request.kind](cohort, plan, request.body, request.arrays)
         if sum(array.size for array in arrays.values()) > ANSWER_VALUES_MAX:
             raise UpdateError(f"The answer holds more than {ANSWER_VALUES_MAX} values.")
@@ -205,7 +205,11 @@ class Node:
             state = {"refused": "was refused", "withdrawn": "was withdrawn"}.get(
                 decision or "", "is not approved"
             )
-            raise RefusalError(f"Plan {request.plan[:12]} {state} at this hospital.")
+            unread = planfile.loads(text, name="the proposed plan") if text else None
+            objections = policy.objections(unread) if unread else ()
+            raise RefusalError(
+                f"Plan {request.plan[:12]} {state} at this hospital.", why=_numbered(objections)
+            )
         if request.plan not in self._plans:
             plan = planfile.loads(text, name="the approved plan")
             if plans.fingerprint(plan) != request.plan:
@@ -236,6 +240,44 @@ class Node:
                 "plans read SUV by body weight ('bw')."
             )
         return found
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)[:80]
+
+
+def _digest(request: Request) -> str:
+    """Return the SHA-256 of what is asked: selection, endpoint, columns, and the arrays."""
+    body = json.dumps(dict(request.body), sort_keys=True, default=str)
+    return hashlib.sha256(f"{body}\n{digest(request.arrays)}".encode()).hexdigest()
+
+
+def _require_release(request: Request, release: object, policy: Policy) -> None:
+    """Refuse work that is not known, and what would tell of this hospital alone unless allowed."""
+    if release is not None and release not in policy.releases:
+        raise RefusalError(f"This hospital does not release '{release}'.")
+    if request.kind not in WORK:
+        raise RefusalError(f"'{request.kind}' is not among the work that this node knows.")
+    if release is not None and RELEASES.get(str(release)) != request.kind:
+        raise RefusalError(f"The release '{release}' does not cover '{request.kind}'.")
+    if release is None and request.kind == RELEASES["site-results"]:
+        raise RefusalError(f"'{request.kind}' is answered as the release 'site-results' only.")
+    if release is None and request.kind == "train" and request.body.get("repeat", 1) != 1:
+        raise RefusalError("Several rounds in a row are the release 'local-model'.")
+
+
+def _require_enough(cohort: Cohort, plan: Plan, request: Request, policy: Policy) -> None:
+    """Refuse an answer that sums few subjects, or that leaves few out, but not nobody."""
+    least = policy.subjects_min
+    if 0 < subjects_behind(cohort, plan, request.body) < least:
+        raise RefusalError(
+            f"The answer would sum fewer than the {least} subjects that this hospital requires."
+        )
+    if 0 < subjects_left_out(cohort, plan, request.body) < least:
+        raise RefusalError(
+            f"The answer would leave out fewer than {least} subjects; "
+            "their sum could be found by subtraction."
+        )
 
 
 def _numbered(reasons: tuple[str, ...]) -> str:

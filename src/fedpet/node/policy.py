@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
@@ -91,7 +92,7 @@ def read_policy(path: Path) -> Policy:
         if isinstance(defaults[field.name], float) and type(value) is int:
             value = float(value)
         if type(value) is not type(defaults[field.name]) or (
-            isinstance(value, int | float) and value < 0
+            isinstance(value, int | float) and not 0 <= value < math.inf
         ):
             kind = type(defaults[field.name]).__name__.replace("tuple", "list of texts")
             problems.append(f"'{field.name}' is {value!r}, expected a {kind}, not negative")

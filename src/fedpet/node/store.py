@@ -138,14 +138,20 @@ class Store:
             values: Names, counts and digests only.
         """
         with self._writing(durable=durable):
-            row = self._db.execute(
-                "select number, hash from audit order by number desc limit 1"
-            ).fetchone()
-            number, before = (row[0] + 1, row[1]) if row else (1, FIRST_HASH)
-            entry = json.dumps({"at": _now(), **values}, sort_keys=True)
-            self._db.execute(
-                "insert into audit values (?, ?, ?)", (number, entry, _chained(before, entry))
-            )
+            self._db.execute("begin immediate")  # no other process may append in between
+            try:
+                row = self._db.execute(
+                    "select number, hash from audit order by number desc limit 1"
+                ).fetchone()
+                number, before = (row[0] + 1, row[1]) if row else (1, FIRST_HASH)
+                entry = json.dumps({"at": _now(), **values}, sort_keys=True)
+                self._db.execute(
+                    "insert into audit values (?, ?, ?)", (number, entry, _chained(before, entry))
+                )
+                self._db.execute("commit")
+            except BaseException:
+                self._db.execute("rollback")
+                raise
 
     def entries(self) -> list[AuditEntry]:
         """Return the whole audit, oldest first.

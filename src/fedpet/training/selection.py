@@ -22,22 +22,27 @@ def select(cohort: Cohort, plan: Plan, choice: Mapping[str, Any]) -> Rows:
     Args:
         cohort: The site's cohort.
         plan: The plan; its seed and number of folds decide who is held out.
-        choice: `fold` (int or None), `part` (`all`, `train` or `test`) and `members` (sites of a
-            pooled cohort, or None).
+        choice: `part` (`all`, `train` or `test`), `fold` (one of the plan's if the part is not
+            `all`) and `members` (sites of a pooled cohort, or None).
 
     Returns:
         Row numbers, increasing.
 
     Raises:
-        UpdateError: If the choice is not understood.
+        UpdateError: If the choice is not understood, or parts subjects that the plan does not.
     """
     part, fold, members = choice.get("part"), choice.get("fold"), choice.get("members")
     chosen = np.ones(len(cohort.subjects), bool)
     if members is not None:
         chosen &= np.isin(np.array(cohort.strata), list(members))
     if part in ("train", "test"):
+        folds = plan.evaluation.folds
+        if plan.evaluation.scheme != "held-out-subjects":
+            raise UpdateError("The plan holds out hospitals; it parts nobody's subjects.")
+        if type(fold) is not int or not 0 <= fold < folds:
+            raise UpdateError(f"The plan has folds 0 to {folds - 1}, and no other.")
         held_out = np.array(
-            [fold_of(name, seed=plan.seed, folds=plan.evaluation.folds) for name in cohort.subjects]
+            [fold_of(name, seed=plan.seed, folds=folds) for name in cohort.subjects]
         )
         chosen &= (held_out == fold) == (part == "test")
     elif part != "all":
@@ -61,7 +66,22 @@ def subjects_behind(cohort: Cohort, plan: Plan, body: Mapping[str, Any]) -> int:
 
     Those that it selects and, if it names an endpoint, whose endpoint is known.
     """
-    rows = select(cohort, plan, body["select"])
+    return _known(cohort, select(cohort, plan, body["select"]), body)
+
+
+def subjects_left_out(cohort: Cohort, plan: Plan, body: Mapping[str, Any]) -> int:
+    """Count the subjects that a request's fold leaves out of an answer.
+
+    The sum over them could be found by subtracting the answer from that over all subjects.
+    """
+    choice = body["select"]
+    other = {"train": "test", "test": "train"}.get(choice.get("part"))
+    if other is None:
+        return 0
+    return _known(cohort, select(cohort, plan, {**choice, "part": other}), body)
+
+
+def _known(cohort: Cohort, rows: Rows, body: Mapping[str, Any]) -> int:
     endpoint = body.get("endpoint")
     if isinstance(endpoint, str) and endpoint in cohort.outcomes:
         return int((~np.isnan(cohort.outcomes[endpoint].time_days[rows])).sum())
