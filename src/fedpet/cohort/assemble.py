@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedpet import __version__
-from fedpet.biomarkers.catalogue import BIOMARKERS
+from fedpet.biomarkers.catalogue import Group, biomarkers_of
 from fedpet.cohort import cache, quality
 from fedpet.cohort.clinical import Table
 from fedpet.cohort.derived import SCORES
@@ -21,10 +21,10 @@ from fedpet.cohort.dictionary import Dictionary
 from fedpet.cohort.endpoints import Endpoints
 from fedpet.cohort.findings import Finding, left_out, worst_first
 from fedpet.cohort.inputs import Inputs
+from fedpet.cohort.listing import Listing
 from fedpet.cohort.manifest import Column, Manifest, file_digest, write_manifest, write_private
 from fedpet.cohort.prepare import Prepared
 from fedpet.cohort.samples import ARRAYS, MIPS, Outcome, arrays_bytes
-from fedpet.imaging.index import Index
 
 FINDINGS = "findings.json"
 
@@ -35,14 +35,14 @@ class Parts:
 
     inputs: Inputs
     table: Table
-    index: Index
+    listing: Listing
     prepared: tuple[Prepared, ...]
 
     @property
     def records(self) -> dict[str, cache.Record]:
         """What is in the cache, by subject."""
         return {
-            done.task.subject: done.outcome
+            done.subject: done.outcome
             for done in self.prepared
             if isinstance(done.outcome, cache.Record)
         }
@@ -58,26 +58,15 @@ class Joined:
 
 def join(parts: Parts, endpoints: Endpoints) -> Joined:
     """Bring scans and rows together, check everything, leave out whom it must."""
-    table, records, pseudonyms = parts.table, parts.records, parts.inputs.pseudonyms
-    scans = [
-        quality.Seen(
-            subject=pseudonyms.of(scan.patient_id),
-            loose=pseudonyms.loosely(scan.patient_id),
-            day=quality.day_of(scan.date),
-        )
-        for scan in parts.index.scans
-    ]
+    table, records = parts.table, parts.records
+    scans = parts.listing.scans
     scanned = frozenset(scan.subject for scan in scans)
-    rejected = [
-        (pseudonyms.of(one.patient_id) if one.patient_id else "", one)
-        for one in parts.index.rejected
-    ]
     failures = [d.outcome for d in parts.prepared if isinstance(d.outcome, quality.Failure)]
     named = frozenset(table.subjects) | left_out(table.findings)
     findings = [
         *table.findings,
         *endpoints.findings,
-        *quality.about_rejected(rejected, scanned),
+        *quality.about_rejected(parts.listing.rejected, scanned),
         *quality.about_failures(failures),
         *quality.about_records(records, masks_given=parts.inputs.settings.lesions == "given"),
         *quality.about_pairing(scans, table, named),
@@ -87,13 +76,17 @@ def join(parts: Parts, endpoints: Endpoints) -> Joined:
     chosen = candidates - left_out(findings)
     rows = [row for row, subject in enumerate(table.subjects) if subject in chosen]
     if rows:
-        columns = [column.name for column in columns_of(parts.inputs.dictionary)]
-        findings += quality.about_columns(columns, _matrix(table, records, rows))
+        columns = [column.name for column in _columns(parts)]
+        findings += quality.about_columns(columns, _matrix(parts, rows))
     return Joined(rows=rows, findings=worst_first(findings))
 
 
-def columns_of(dictionary: Dictionary) -> tuple[Column, ...]:
-    """Return the columns of a cohort: clinical variables, scores, biomarkers."""
+def _columns(parts: Parts) -> tuple[Column, ...]:
+    return columns_of(parts.inputs.dictionary, parts.inputs.settings.biomarkers)
+
+
+def columns_of(dictionary: Dictionary, groups: Sequence[Group]) -> tuple[Column, ...]:
+    """Return the columns of a cohort: clinical variables, scores, biomarkers of some groups."""
     clinical = [
         Column(name=name, kind="clinical", unit=one.unit, label=one.description or name)
         for name, one in dictionary.variables.items()
@@ -104,17 +97,17 @@ def columns_of(dictionary: Dictionary) -> tuple[Column, ...]:
     ]
     measured = [
         Column(name=one.name, kind="biomarker", unit=one.unit, label=one.label)
-        for one in BIOMARKERS.values()
+        for one in biomarkers_of(groups).values()
     ]
     return (*clinical, *derived, *measured)
 
 
-def _matrix(
-    table: Table, records: dict[str, cache.Record], rows: Sequence[int]
-) -> NDArray[np.float64]:
+def _matrix(parts: Parts, rows: Sequence[int]) -> NDArray[np.float64]:
     """Put clinical values and biomarkers side by side, float64 [rows, columns]."""
+    table, records = parts.table, parts.records
+    names = biomarkers_of(parts.inputs.settings.biomarkers)
     measured = np.array(
-        [[records[table.subjects[row]].biomarkers[name] for name in BIOMARKERS] for row in rows]
+        [[records[table.subjects[row]].biomarkers[name] for name in names] for row in rows]
     )
     return np.concatenate([table.values[list(rows)], measured], axis=1)
 
@@ -123,7 +116,7 @@ def write(parts: Parts, endpoints: Endpoints, joined: Joined, out: Path) -> Mani
     """Write the arrays under their fingerprint, then the manifest, then drop what is old."""
     settings, table, rows = parts.inputs.settings, parts.table, joined.rows
     records = parts.records
-    keys = {done.task.subject: done.task.key for done in parts.prepared}
+    keys = {done.subject: done.key for done in parts.prepared}
     subjects = tuple(table.subjects[row] for row in rows)
     outcomes = {
         name: Outcome(time_days=one.time_days[rows], event=one.event[rows])
@@ -134,14 +127,14 @@ def write(parts: Parts, endpoints: Endpoints, joined: Joined, out: Path) -> Mani
     shutil.rmtree(draft, ignore_errors=True)
     for folder in (draft.parent, draft):
         folder.mkdir(mode=0o700, exist_ok=True)
-    write_private(draft / ARRAYS, arrays_bytes(_matrix(table, records, rows), outcomes, binary))
+    write_private(draft / ARRAYS, arrays_bytes(_matrix(parts, rows), outcomes, binary))
     _write_mips(draft / MIPS, out / cache.FOLDER, [keys[subject] for subject in subjects])
     manifest = Manifest(
         name=settings.name,
         site=settings.site,
         phantom=settings.phantom,
         spacing_mm=settings.spacing_mm,
-        columns=columns_of(parts.inputs.dictionary),
+        columns=_columns(parts),
         survival=tuple(outcomes),
         binary=tuple(binary),
         progression="confirmed" if "progression_confirmed" in table.dates else "first",
@@ -152,16 +145,18 @@ def write(parts: Parts, endpoints: Endpoints, joined: Joined, out: Path) -> Mani
         },
         entries={subject: keys[subject] for subject in subjects},
         counts={
-            "files": parts.index.files,
-            "scans": len(parts.index.scans),
-            "rejected": len(parts.index.rejected),
+            "files": parts.listing.files,
+            "scans": len(parts.listing.scans),
+            "rejected": len(parts.listing.rejected),
             "rows": table.rows,
             "left_out": len(left_out(joined.findings)),
         },
-        inputs=parts.inputs.digests([done.task.key for done in parts.prepared]),
+        inputs=parts.inputs.digests([done.key for done in parts.prepared]),
         findings=file_digest(out / FINDINGS),
         software=__version__,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
+        criteria=parts.inputs.dictionary.criteria,
+        suv=settings.suv,
     )
     place = out / manifest.samples
     if not _intact(place, manifest):

@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from time import perf_counter
@@ -19,11 +19,13 @@ from fedpet.cohort.clinical import read_table
 from fedpet.cohort.endpoints import endpoints_of
 from fedpet.cohort.findings import Finding, left_out, to_json
 from fedpet.cohort.inputs import Inputs, read_inputs
+from fedpet.cohort.listing import Listing, listing_of, recall, remember
 from fedpet.cohort.manifest import write_private
-from fedpet.cohort.prepare import Prepared, Task, prepare_all
+from fedpet.cohort.prepare import Prepared, Task, known_already, lasting, prepare_all
 from fedpet.cohort.quality import Failure
+from fedpet.cohort.scan_table import scan_rows, write_scan_table
 from fedpet.errors import DataError, StoreError
-from fedpet.imaging.index import Index
+from fedpet.imaging.window import Window
 
 OUT = "cohort"
 LOCK = ".build.lock"
@@ -115,26 +117,34 @@ def build(
     out = folder / OUT
     with _locked(out):
         table = read_table(inputs.table, inputs.dictionary, inputs.pseudonyms)
-        index = inputs.index()
+        state = inputs.state()
+        listing = recall(out, state=state, pseudonyms=inputs.pseudonyms)
+        known = None if listing is None else known_already(listing, out / cache.FOLDER)
+        tasks: list[Task] = []
+        if listing is None or known is None:
+            listing, tasks = _found(inputs, out / cache.FOLDER)
         yield Found(
-            scans=len(index.scans),
-            rejected=len(index.rejected),
+            scans=len(listing.scans),
+            rejected=len(listing.rejected),
             rows=table.rows,
             seconds=perf_counter() - start,
         )
         prepared: list[Prepared] = []
-        tasks = _tasks(inputs, index, out / cache.FOLDER)
-        for done in prepare_all(tasks, workers=workers or _cores(), executor=executor):
+        coming = prepare_all(tasks, workers=workers or _cores(), executor=executor)
+        for done in known or coming:
             prepared.append(done)
-            yield _told(done, number=len(prepared), total=len(tasks))
+            yield _told(done, number=len(prepared), total=len(listing.scans))
+        if tasks:
+            listing = replace(listing, failures=lasting(prepared))
+            remember(listing, out, state=state, pseudonyms=inputs.pseudonyms)
         endpoints = endpoints_of(table, today=date.today())
-        parts = Parts(inputs=inputs, table=table, index=index, prepared=tuple(prepared))
+        parts = Parts(inputs=inputs, table=table, listing=listing, prepared=tuple(prepared))
         joined = join(parts, endpoints)
         write_private(out / FINDINGS, to_json(joined.findings))
         if not joined.rows:
             raise _nobody(joined.findings)
         manifest = write(parts, endpoints, joined, out)
-        cache.prune(out / cache.FOLDER, {task.key for task in tasks})
+        cache.prune(out / cache.FOLDER, set(listing.keys))
         yield Built(
             subjects=len(joined.rows),
             left_out=len(left_out(joined.findings)),
@@ -171,23 +181,32 @@ def _locked(out: Path) -> Iterator[None]:
         lock.close()
 
 
-def _tasks(inputs: Inputs, index: Index, folder: Path) -> list[Task]:
-    return [
+def _found(inputs: Inputs, folder: Path) -> tuple[Listing, list[Task]]:
+    """Look through the folder, and say what is to be done."""
+    index = inputs.index()
+    write_scan_table(scan_rows(index, inputs.choices, inputs.pseudonyms), inputs.folder)
+    inputs.fixes.require_known([scan.patient_id for scan in index.scans])
+    settings = inputs.settings
+    window = Window(spacing_mm=settings.spacing_mm, head=settings.head, arms=settings.arms)
+    tasks = [
         Task(
             scan=scan,
             subject=inputs.pseudonyms.of(scan.patient_id),
-            key=inputs.key_of(scan.content_digest()),
+            key=inputs.key_of(scan),
             cache=folder,
-            spacing_mm=inputs.settings.spacing_mm,
-            search=inputs.settings.lesions == "threshold",
+            window=window,
+            rules=settings.rules,
+            kind=settings.suv,
+            corrections=inputs.fixes.of(scan.patient_id),
         )
         for scan in index.scans
     ]
+    return listing_of(index, [task.key for task in tasks], inputs.pseudonyms), tasks
 
 
 def _told(done: Prepared, *, number: int, total: int) -> ScanDone:
     return ScanDone(
-        pseudonym=done.task.subject,
+        pseudonym=done.subject,
         number=number,
         total=total,
         seconds=done.seconds,

@@ -26,7 +26,7 @@ from fedpet.cohort.manifest import file_digest, read_manifest, write_private
 from fedpet.errors import NotFoundError, StoreError
 
 # Raise it whenever the same files would give other numbers.
-PIPELINE = 1
+PIPELINE = 2
 FOLDER = "cache"
 VOLUME, MIPS, RECORD = "volume.b2nd", "mips.npy", "record.json"
 SUV_STEPS = 256.0

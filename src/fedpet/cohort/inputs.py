@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from fedpet.biomarkers.catalogue import BIOMARKERS
 from fedpet.cohort.cache import PIPELINE
+from fedpet.cohort.choices import Choices, load_choices
+from fedpet.cohort.clinical import read_table
 from fedpet.cohort.dictionary import Dictionary, load_dictionary
+from fedpet.cohort.fixes import FILE as FIXES
+from fedpet.cohort.fixes import Fixes, load_fixes
+from fedpet.cohort.listing import state_of
 from fedpet.cohort.pseudonyms import Pseudonyms, load_pseudonyms
 from fedpet.cohort.settings import FILE as SETTINGS
 from fedpet.cohort.settings import Settings, load_settings
-from fedpet.imaging.index import Index, find_scans
+from fedpet.errors import FedpetError
+from fedpet.imaging.gathering import Holding, look_through
+from fedpet.imaging.index import Index
+from fedpet.imaging.pairing import Scan
+from fedpet.imaging.rules import Rules
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,12 +34,16 @@ class Inputs:
         settings: Of `cohort.toml`.
         dictionary: Of the table.
         pseudonyms: With the hospital's key.
+        fixes: Corrections of headers, of `fixes.csv`.
+        choices: What people decided about single series.
     """
 
     folder: Path
     settings: Settings
     dictionary: Dictionary
     pseudonyms: Pseudonyms
+    fixes: Fixes
+    choices: Choices
 
     @property
     def table(self) -> Path:
@@ -38,13 +52,55 @@ class Inputs:
 
     def index(self) -> Index:
         """Look through the images and masks."""
-        return find_scans(
-            self.folder / self.settings.images, masks=self.folder / self.settings.masks
+        holding = look_through(
+            self.folder / self.settings.images,
+            masks=self.folder / self.settings.masks,
+            workers=cores(),
         )
+        rules = Rules(prefer=self.settings.prefer, origins=self._origins_of(holding))
+        return self.choices.follow(holding, rules, self.pseudonyms)
 
-    def key_of(self, content: str) -> str:
+    def origins(self) -> dict[str, str]:
+        """Return the day on which treatment began by subject, YYYYMMDD, where it is known."""
+        try:
+            table = read_table(self.table, self.dictionary, self.pseudonyms)
+        except FedpetError:  # told by whoever needs the table; the earliest PET is taken
+            return {}
+        days = table.dates["origin"].days.tolist()
+        return {
+            subject: f"{day:%Y%m%d}"
+            for subject, day in zip(table.subjects, days, strict=True)
+            if day is not None
+        }
+
+    def _origins_of(self, holding: Holding) -> dict[str, str]:
+        """Return the days by patient id, if there is anybody with PETs of several days."""
+        dates: dict[str, set[str]] = {}
+        for one in holding.volumes:
+            if one.modality == "PT":
+                dates.setdefault(one.patient_id, set()).add(one.date)
+        several = [patient for patient, days in dates.items() if patient and len(days) > 1]
+        origins = self.origins() if several else {}
+        known = {patient: origins.get(self.pseudonyms.of(patient), "") for patient in several}
+        return {patient: day for patient, day in known.items() if day}
+
+    def state(self) -> str:
+        """Digest all on which the index and the names of its cache entries depend."""
+        folders = [self.folder / self.settings.images, self.folder / self.settings.masks]
+        how = f"{PIPELINE} {self.settings!r} {self.fixes!r} {self.choices!r} {self.origins()!r}"
+        return state_of(folders, how, self.pseudonyms)
+
+    def key_of(self, scan: Scan) -> str:
         """Name the cache entry of a scan: by its content, what is done to it, and the key."""
+        content = scan.content_digest()
         how = f"{PIPELINE} {self.settings.spacing_mm!r} {self.settings.lesions} {content}"
+        if (self.settings.head, self.settings.arms) != ("keep", "keep"):
+            how += f" head {self.settings.head} arms {self.settings.arms}"
+        how += self.settings.rules.told
+        if self.settings.suv != "bw":
+            how += f" {self.settings.suv}"
+        if corrections := self.fixes.of(scan.patient_id):
+            how += f" {corrections!r}"
         return self.pseudonyms.digest(how.encode())[:32]
 
     def digests(self, entries: Sequence[str]) -> dict[str, tuple[str, ...]]:
@@ -54,6 +110,8 @@ class Inputs:
             "dictionary": self.folder / self.settings.dictionary,
             "table": self.table,
         }
+        if (self.folder / FIXES).exists():
+            files[FIXES] = self.folder / FIXES
         told = {name: (self.pseudonyms.digest(path.read_bytes()),) for name, path in files.items()}
         return {**told, "scans": tuple(sorted(entries))}
 
@@ -76,4 +134,11 @@ def read_inputs(folder: Path, *, make_key: bool = True) -> Inputs:
         settings=settings,
         dictionary=load_dictionary(folder / settings.dictionary, reserved=tuple(BIOMARKERS)),
         pseudonyms=load_pseudonyms(folder, make=make_key),
+        fixes=load_fixes(folder),
+        choices=load_choices(folder),
     )
+
+
+def cores() -> int:
+    """Return how many processes may run at once."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +56,8 @@ class Manifest:
         findings: SHA-256 of `findings.json`.
         software: Version that built it.
         created: When, UTC.
+        criteria: By which rules progression and response were called, where the dictionary says so.
+        suv: What SUV is normalised by.
     """
 
     name: str
@@ -74,13 +76,17 @@ class Manifest:
     findings: str
     software: str
     created: str
+    criteria: Mapping[str, str] = field(default_factory=dict)
+    suv: str = "bw"
 
     @property
     def fingerprint(self) -> str:
         """SHA-256 over all that a model can read; not over when, where and from which files."""
         told = {"schema": SCHEMA, **asdict(self)}
-        for name in ("entries", "counts", "inputs", "findings", "software", "created"):
+        for name in ("entries", "counts", "inputs", "findings", "software", "created", "criteria"):
             del told[name]
+        if self.suv == "bw":  # cohorts from before there was a choice keep their fingerprint
+            del told["suv"]
         return hashlib.sha256(_canonical(told)).hexdigest()
 
     @property

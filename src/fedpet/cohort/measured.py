@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from fedpet.biomarkers.catalogue import DEFAULT_GROUPS, Group
 from fedpet.biomarkers.panel import Scanned, measure_groups
 from fedpet.errors import DataError
@@ -59,12 +61,20 @@ class Origin:
     threshold_suv: float | None = None
 
 
-def lesions_of(images: Images, by_weight: Volume, rules: Rules) -> Origin:
+def by_weight(images: Images) -> Volume:
+    """Return SUV by body weight, in which fixed thresholds are defined."""
+    ratio = images.provenance.to_body_weight
+    if ratio is None or ratio == 1:
+        return images.suv
+    return Volume(array=images.suv.array * np.float32(ratio), grid=images.suv.grid)
+
+
+def lesions_of(images: Images, weighed: Volume, rules: Rules) -> Origin:
     """Take the lesions that were given, or find them by the cohort's method.
 
     Args:
         images: As read.
-        by_weight: SUV by body weight, in which thresholds are defined.
+        weighed: SUV by body weight, in which thresholds are defined.
         rules: Of the cohort.
     """
     if rules.lesions == "given":
@@ -72,7 +82,7 @@ def lesions_of(images: Images, by_weight: Volume, rules: Rules) -> Origin:
         return Origin(labels=images.lesions, name=name)
     method = next(one for one in METHODS if one == rules.lesions)
     try:
-        found = find_lesions(by_weight, images.ct, method=method, volume_min_ml=rules.lesion_min_ml)
+        found = find_lesions(weighed, images.ct, method=method, volume_min_ml=rules.lesion_min_ml)
     except DataError as error:
         if error.code != "FP-2145":
             raise
@@ -89,7 +99,7 @@ def lesions_of(images: Images, by_weight: Volume, rules: Rules) -> Origin:
 
 def biomarkers_of_scan(
     images: Images,
-    by_weight: Volume,
+    weighed: Volume,
     lesions: Volume | None,
     *,
     scan: Scan,
@@ -100,7 +110,7 @@ def biomarkers_of_scan(
 
     Args:
         images: As read.
-        by_weight: SUV by body weight; organs are told from each other by it.
+        weighed: SUV by body weight; organs are told from each other by it.
         lesions: Labels on the PET's grid; None where they are not known.
         scan: Its header tells weight and height.
         corrections: What the hospital says in place of the header.
@@ -110,7 +120,7 @@ def biomarkers_of_scan(
     return measure_groups(
         Scanned(
             suv=images.suv,
-            by_weight=by_weight,
+            by_weight=weighed,
             ct=images.ct,
             lesions=lesions,
             organs=images.organs,

@@ -10,28 +10,33 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from functools import partial
 from multiprocessing import get_context, parent_process
 from pathlib import Path
 from time import perf_counter
 
 import numpy as np
 
-from fedpet.biomarkers.catalogue import BIOMARKERS
-from fedpet.biomarkers.metabolic import measure
 from fedpet.cohort.cache import Fact, Record, pack, read_entry, write_entry
+from fedpet.cohort.listing import Listing
+from fedpet.cohort.measured import Rules, biomarkers_of_scan, by_weight, lesions_of
 from fedpet.cohort.quality import Failure
 from fedpet.errors import DataError
-from fedpet.imaging.grid import common_grid, mips, to_common_grid
-from fedpet.imaging.lesions import find_lesions
+from fedpet.imaging.body_size import Kind
+from fedpet.imaging.facts import Corrections
+from fedpet.imaging.grid import common_grid, mips
 from fedpet.imaging.pairing import Scan
-from fedpet.imaging.scan import Images, read_scan
-from fedpet.imaging.suv import SuvProvenance
+from fedpet.imaging.plausibility import judge
+from fedpet.imaging.provenance import SuvProvenance, plain_facts
+from fedpet.imaging.scan import read_scan
 from fedpet.imaging.volume import Volume
+from fedpet.imaging.window import Window, show
 
 BODY_SUV_MIN = 0.1
-AIR_HU = -1024
 WAITING_PER_WORKER = 3
+# Failures that may be the network's: files that could not be read, or not to their end.
+UNREADABLE = frozenset(("FP-2111", "FP-2158"))
 # A process takes a while to start; a few scans are read sooner without one.
 TRIALS = 2
 START_S = 2.0
@@ -48,16 +53,20 @@ class Task:
         subject: Pseudonym.
         key: Of its cache entry.
         cache: Folder of the cache.
-        spacing_mm: Of the common grid.
-        search: Whether lesions are searched for (`threshold`); otherwise masks are given.
+        window: What the common grid shows.
+        rules: How lesions are found and what is measured.
+        kind: Which SUV.
+        corrections: What the hospital says in place of the header.
     """
 
     scan: Scan
     subject: str
     key: str
     cache: Path
-    spacing_mm: float
-    search: bool
+    window: Window
+    rules: Rules
+    kind: Kind = "bw"
+    corrections: Corrections | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,16 +74,50 @@ class Prepared:
     """A scan that is in the cache, or the reason why it is not.
 
     Args:
-        task: What was asked.
+        subject: Pseudonym.
+        key: Of its cache entry.
         outcome: The record, or why there is none.
         seconds: Wall time; near 0 if the entry was there.
         cached: Whether the entry was there.
     """
 
-    task: Task
+    subject: str
+    key: str
     outcome: Record | Failure
     seconds: float
     cached: bool
+
+
+def known_already(listing: Listing, folder: Path) -> list[Prepared] | None:
+    """Take every scan of a listing from the cache.
+
+    Args:
+        listing: What was found.
+        folder: The cache.
+
+    Returns:
+        None if one of the scans must be read.
+    """
+    known = []
+    for seen, key in zip(listing.scans, listing.keys, strict=True):
+        start = perf_counter()
+        outcome = listing.failures.get(key) or read_entry(folder, key)
+        if outcome is None:
+            return None
+        seconds = perf_counter() - start
+        known.append(
+            Prepared(subject=seen.subject, key=key, outcome=outcome, seconds=seconds, cached=True)
+        )
+    return known
+
+
+def lasting(prepared: Sequence[Prepared]) -> dict[str, Failure]:
+    """Return the failures that another try on the same files would not mend, by cache entry."""
+    return {
+        done.key: done.outcome
+        for done in prepared
+        if isinstance(done.outcome, Failure) and done.outcome.code not in UNREADABLE
+    }
 
 
 def prepare_all(
@@ -98,7 +141,9 @@ def prepare_all(
             left.append(task)
         else:
             seconds = perf_counter() - start
-            yield Prepared(task=task, outcome=record, seconds=seconds, cached=True)
+            yield Prepared(
+                subject=task.subject, key=task.key, outcome=record, seconds=seconds, cached=True
+            )
     if executor is not None:
         yield from _spread(left, executor, workers)
         return
@@ -177,45 +222,70 @@ def prepare(task: Task) -> Prepared:
     except DAMAGE as error:
         title = f"The files are damaged ({type(error).__name__})."
         outcome = Failure(subject=task.subject, code="FP-2158", title=title, fix="")
-    return Prepared(task=task, outcome=outcome, seconds=perf_counter() - start, cached=False)
+    return Prepared(
+        subject=task.subject,
+        key=task.key,
+        outcome=outcome,
+        seconds=perf_counter() - start,
+        cached=False,
+    )
 
 
 def _entry(task: Task) -> Record:
-    images = read_scan(task.scan)
-    lesions, origin = images.lesions, "given"
-    if task.search:
-        lesions, origin = find_lesions(images.suv, images.ct), "found"
-    elif lesions is None:
-        origin = "missing"
-    grid = common_grid(images.suv, images.ct, spacing_mm=task.spacing_mm)
-    suv = to_common_grid(images.suv, grid, fill=0.0, kind="pet")
-    ct = lesions_there = None
-    if images.ct is not None:
-        ct = to_common_grid(images.ct, grid, fill=AIR_HU, kind="ct").array
-    if lesions is not None:
-        lesions_there = to_common_grid(lesions, grid, fill=0, kind="label").array
-    volume, channels = pack(suv.array, ct, lesions_there)
+    fit = None
+    if task.rules == Rules() and task.kind == "bw" and task.window.head == "keep":
+        fit = partial(common_grid, ct=None, spacing_mm=task.window.spacing_mm)
+    images = read_scan(task.scan, kind=task.kind, corrections=task.corrections, fit=fit)
+    weighed = by_weight(images)
+    origin = lesions_of(images, weighed, task.rules)
+    lesions = origin.labels
+    shown = show(
+        images.suv,
+        images.ct,
+        lesions,
+        task.window,
+        to_body_weight=images.provenance.to_body_weight or 1.0,
+    )
+    plausible = judge(images.suv, shown.ct, images.provenance, search=shown.suv)
+    volume, channels = pack(
+        shown.suv.array,
+        None if shown.ct is None else shown.ct.array,
+        None if shown.lesions is None else shown.lesions.array,
+    )
     record = Record(
         channels=channels,
-        lesions=origin,
-        biomarkers=_measured(images, lesions),
-        body_suv=_body_suv(images),
-        provenance=facts(images.provenance),
-        remarks=tuple((remark.code, remark.text) for remark in images.remarks),
+        lesions=origin.name,
+        biomarkers=biomarkers_of_scan(
+            images,
+            weighed,
+            lesions,
+            scan=task.scan,
+            corrections=task.corrections,
+            groups=task.rules.biomarkers,
+        ),
+        body_suv=_body_suv(weighed),
+        provenance={
+            **facts(images.provenance),
+            **plausible.numbers(),
+            "lesion_threshold_suv": origin.threshold_suv,
+        },
+        remarks=tuple(
+            (remark.code, remark.text)
+            for remark in (
+                *images.remarks,
+                *origin.remarks,
+                *shown.remarks,
+                *plausible.remarks,
+            )
+        ),
         volume="",
         files={},
     )
-    return write_entry(task.cache, task.key, volume=volume, mips=mips(suv), record=record)
+    return write_entry(task.cache, task.key, volume=volume, mips=mips(shown.suv), record=record)
 
 
-def _measured(images: Images, lesions: Volume | None) -> dict[str, float]:
-    if lesions is None:
-        return dict.fromkeys(BIOMARKERS, float("nan"))
-    return measure(images.suv, lesions)
-
-
-def _body_suv(images: Images) -> float:
-    body = images.suv.array[images.suv.array > BODY_SUV_MIN]
+def _body_suv(suv: Volume) -> float:
+    body = suv.array[suv.array > BODY_SUV_MIN]
     return float(body.mean(dtype=np.float64)) if body.size else float("nan")
 
 
@@ -226,6 +296,4 @@ def facts(provenance: SuvProvenance) -> dict[str, Fact]:
         >>> facts(SuvProvenance(units="GML", rule="already SUV"))["units"]
         'GML'
     """
-    told = asdict(provenance)
-    candidates = told.pop("candidates")
-    return {**told, **{f"candidate_s/{name}": seconds for name, seconds in candidates}}
+    return plain_facts(provenance)

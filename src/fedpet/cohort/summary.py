@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,9 @@ from fedpet.cohort.assemble import FINDINGS
 from fedpet.cohort.build import OUT
 from fedpet.cohort.endpoints import LABELS
 from fedpet.cohort.findings import Finding, counted, read_findings
-from fedpet.cohort.inputs import read_inputs
+from fedpet.cohort.fixes import FILE as FIXES
+from fedpet.cohort.inputs import Inputs, read_inputs
+from fedpet.cohort.listing import recall
 from fedpet.cohort.manifest import Manifest, read_manifest, verify
 from fedpet.cohort.samples import Cohort, open_cohort
 
@@ -66,6 +68,7 @@ class CohortSummary:
         phantom: Whether the subjects are simulated.
         spacing_mm: Of the common grid.
         progression: `confirmed` or `first`: which progressions count.
+        criteria: By which rules progression and response were called.
         subjects: In the cohort.
         counts: `files`, `scans`, `rejected` series, `rows`, `left_out` subjects.
         endpoints: By name.
@@ -82,6 +85,7 @@ class CohortSummary:
     phantom: bool
     spacing_mm: float
     progression: str
+    criteria: Mapping[str, str]
     subjects: int
     counts: Mapping[str, int]
     endpoints: Mapping[str, EndpointSummary]
@@ -116,13 +120,21 @@ def check(folder: Path) -> CohortSummary:
     return _summary(folder / OUT, changes=_changes(folder, manifest))
 
 
+def _entries(inputs: Inputs, out: Path) -> Sequence[str]:
+    """Name the cache entries of the scans that are in the folder now."""
+    listing = recall(out, state=inputs.state(), pseudonyms=inputs.pseudonyms)
+    if listing is not None:
+        return listing.keys
+    return [inputs.key_of(scan) for scan in inputs.index().scans]
+
+
 def _changes(folder: Path, manifest: Manifest) -> tuple[str, ...]:
     inputs = read_inputs(folder, make_key=False)
-    now = inputs.digests([inputs.key_of(scan.content_digest()) for scan in inputs.index().scans])
+    now = inputs.digests(_entries(inputs, folder / OUT))
     changes = [
         f"{name} changed since the build."
-        for name in ("cohort.toml", "dictionary", "table")
-        if now[name] != manifest.inputs.get(name)
+        for name in ("cohort.toml", "dictionary", "table", FIXES)
+        if now.get(name) != manifest.inputs.get(name)
     ]
     before, after = set(manifest.inputs.get("scans", ())), set(now["scans"])
     if new := after - before:
@@ -143,6 +155,7 @@ def _summary(out: Path, *, changes: tuple[str, ...]) -> CohortSummary:
         phantom=manifest.phantom,
         spacing_mm=manifest.spacing_mm,
         progression=manifest.progression,
+        criteria=manifest.criteria,
         subjects=len(manifest.subjects),
         counts=manifest.counts,
         endpoints=_endpoints(cohort),
