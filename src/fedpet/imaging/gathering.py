@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import signal
+import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
+from multiprocessing.connection import wait
 from pathlib import Path
 
 from fedpet.errors import DataError
@@ -65,7 +68,7 @@ def look_through(images: Path, *, masks: Path | None = None, workers: int = 1) -
     _take_in_all(shelf, places, workers)
     for archive in shelf.archives:
         places += _members(archive, shelf, workers)
-    if not (shelf.intakes or shelf.masks or shelf.aside or shelf.reasons):
+    if shelf.is_empty():
         raise DataError(
             f"No DICOM file among the {len(places)} files of the folder.",
             do="Give the folder into which the PACS exported; DICOM files need no ending.",
@@ -116,7 +119,9 @@ def _take_in_all(shelf: Shelf, places: Sequence[str], workers: int) -> None:
         return
     chunks = [places[at : at + CHUNK_FILES] for at in range(0, len(places), CHUNK_FILES)]
     try:
-        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        # Fresh processes, not forked ones: the caller may run threads.
+        spawn = get_context("spawn")
+        with ProcessPoolExecutor(workers, mp_context=spawn, initializer=_be_a_worker) as pool:
             for other in pool.map(_shelf_of, chunks):
                 shelf.join(other)
     except BrokenProcessPool as error:
@@ -126,6 +131,19 @@ def _take_in_all(shelf: Shelf, places: Sequence[str], workers: int) -> None:
             do="Build again with fewer workers.",
             code="FP-2109",
         ) from error
+
+
+def _be_a_worker() -> None:
+    """Leave Ctrl-C to the parent, and end with it however it ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = parent_process()
+    if parent is not None:
+        threading.Thread(target=_follow, args=(parent.sentinel,), daemon=True).start()
+
+
+def _follow(sentinel: int) -> None:
+    wait([sentinel])
+    os._exit(1)
 
 
 def _shelf_of(places: Sequence[str]) -> Shelf:

@@ -18,7 +18,6 @@ from fedpet.imaging.reading import Seen, look_at
 from fedpet.imaging.remarks import Rejected
 from fedpet.imaging.series import identity_of
 
-DIRECTORY_CLASS = "1.2.840.10008.1.3.10"
 Aside = tuple[str, str, str, str, str, str]
 
 
@@ -45,7 +44,7 @@ class Shelf:
             header = seen.header
             if header is None:
                 self._pass_over(place, seen.magic)
-            elif header.text(tags.SOP_CLASS) == DIRECTORY_CLASS:
+            elif header.text(tags.DIRECTORY_OFFSET):
                 self.directories.append(place)
             elif header.text(tags.MODALITY) in MASK_MODALITIES:
                 self.masks.append(mask_file(place, header, seen.size, seen.modified_ns))
@@ -94,6 +93,11 @@ class Shelf:
             text(tags.SERIES_NUMBER),
         )
         self.aside[key] = self.aside.get(key, 0) + (count or key not in self.aside)
+
+    def is_empty(self) -> bool:
+        """Tell whether there was nothing worth a word."""
+        found = (self.intakes, self.masks, self.aside, self.reasons, self.directories)
+        return not any(found)
 
     def join(self, other: Shelf) -> None:
         """Add what was found in files that come after these."""
