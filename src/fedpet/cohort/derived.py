@@ -155,12 +155,17 @@ def compute(
     found: dict[str, Floats] = {}
     odd: dict[str, NDArray[np.bool_]] = {}
     for name in derived.names:
-        raw, wrong = _raw(name, known)
-        low, high = SCORES[name].range
-        with np.errstate(invalid="ignore"):
-            wrong |= ~np.isnan(raw) & ~((raw >= low) & (raw <= high))
-        found[name], odd[name] = np.where(wrong, np.nan, raw), wrong
+        found[name], odd[name] = _plausible(name, known)
     return found, odd
+
+
+def _plausible(name: str, known: Mapping[str, Floats]) -> tuple[Floats, NDArray[np.bool_]]:
+    """Return a score, NaN where it is not plausible, and where that is."""
+    low, high = SCORES[name].range
+    with np.errstate(over="ignore", invalid="ignore"):  # infinity is out of range like the rest
+        raw, wrong = _raw(name, known)
+        wrong = wrong | (~np.isnan(raw) & ~((raw >= low) & (raw <= high)))
+    return np.where(wrong, np.nan, raw), wrong
 
 
 def _raw(name: str, known: Mapping[str, Floats]) -> tuple[Floats, NDArray[np.bool_]]:
@@ -168,8 +173,8 @@ def _raw(name: str, known: Mapping[str, Floats]) -> tuple[Floats, NDArray[np.boo
     if name in known:
         return known[name], np.zeros(len(known[name]), bool)
     if name == "lipi":
-        dnlr, odd = _raw("dnlr", known)
-        ldh, odd_ldh = _raw("ldh_uln_ratio", known)
+        dnlr, odd = _plausible("dnlr", known)
+        ldh, odd_ldh = _plausible("ldh_uln_ratio", known)
         points = (dnlr > DNLR_HIGH).astype(np.float64) + (ldh > 1.0)
         return np.where(np.isnan(dnlr) | np.isnan(ldh), np.nan, points), odd | odd_ldh
     first, second = (known[one] for one in SCORES[name].inputs)
