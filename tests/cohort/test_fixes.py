@@ -74,7 +74,7 @@ def test_a_wrong_line_is_named_by_its_number_and_not_by_its_subject(
         load_fixes(tmp_path)
     assert "Line " in str(caught.value)
     assert "4711" not in str(caught.value)
-    assert caught.value.code == "FP-2107"
+    assert caught.value.code == "FP-2191"
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ def suv(terminal: Terminal, folder: Path, subject: str) -> Answer:
       fedpet cohort suv hospitals/lyon
       fedpet cohort suv hospitals/lyon 3f2a61
 
-    Next: correct a header in FOLDER/fixes.csv (`fedpet help FP-2107`), then
+    Next: correct a header in FOLDER/fixes.csv (`fedpet help FP-2191`), then
     `fedpet cohort build FOLDER`.
     """
     from fedpet.cohort.worked import work_out

@@ -71,7 +71,7 @@ class Bids:
     def _people(self) -> dict[str, dict[str, str]]:
         sheet = self.table()
         if "participant_id" not in sheet.header:
-            raise DataError("participants.tsv has no column participant_id.", code="FP-2108")
+            raise DataError("participants.tsv has no column participant_id.", code="FP-2192")
         at = sheet.header.index("participant_id")
         return {row[at]: dict(zip(sheet.header, row, strict=True)) for row in sheet.rows}
 

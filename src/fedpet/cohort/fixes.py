@@ -31,7 +31,7 @@ FILE: Final = "fixes.csv"
 HEADER: Final = ("subject", "field", "value")
 BYTES_MAX: Final = 10_000_000
 MISTAKES_SHOWN: Final = 20
-CODE: Final = "FP-2107"
+CODE: Final = "FP-2191"
 NUMBERS: Final = {"weight_kg": WEIGHT_KG, "height_m": HEIGHT_M, "dose_bq": DOSE_BQ}
 FIELDS: Final = (*NUMBERS, "injection_datetime", "sex")
 MOMENT: Final = re.compile(r"(\d{4}-\d{2}-\d{2})[T ](\d{2}:\d{2}(?::\d{2}(?:\.\d{1,6})?)?)")
@@ -125,7 +125,7 @@ def load_fixes(folder: Path) -> Fixes:
         raise DataError(
             f"{FILE} has {len(mistakes)} wrong line{'s' if len(mistakes) > 1 else ''}.",
             why="\n".join(shown),
-            do="Correct the lines; see `fedpet help FP-2107`.",
+            do="Correct the lines; see `fedpet help FP-2191`.",
             code=CODE,
         )
     return Fixes(by_patient=found, lines=lines)

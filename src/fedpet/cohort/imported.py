@@ -110,14 +110,14 @@ def import_layout(layout: Layout, to: Path, *, name: str, site: str) -> Iterator
         A `SubjectDone` for each subject, then `Imported`.
 
     Raises:
-        DataError: If no subject can be used, or the names are not fit (FP-2108).
+        DataError: If no subject can be used, or the names are not fit (FP-2192).
         StoreError: If the folder holds something.
     """
     for key, value in (("name", name), ("site", site)):
         if not NAME.fullmatch(value):
             raise DataError(
                 f"The {key} is '{value:.40}'; use lower case letters, digits, '.', '_' and '-'.",
-                code="FP-2108",
+                code="FP-2192",
             )
     if to.exists() and (not to.is_dir() or any(to.iterdir())):
         raise StoreError("The folder to write to holds something.", do="Name a new folder.")
@@ -141,7 +141,7 @@ def import_layout(layout: Layout, to: Path, *, name: str, site: str) -> Iterator
             "No subject of the layout can be used.",
             why=told or "There is no subject in the folder.",
             do="Check the folder and the names of its modalities.",
-            code="FP-2108",
+            code="FP-2192",
         )
     draft = draft_dictionary(sheet)
     write_private(to / "clinical.csv", _csv(sheet))

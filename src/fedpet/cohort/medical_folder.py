@@ -49,7 +49,7 @@ class MedicalFolder:
         """Yield what there is of each subject.
 
         Raises:
-            DataError: If nobody said what the PET's values are (FP-2108).
+            DataError: If nobody said what the PET's values are (FP-2192).
         """
         require_folder(self.root)
         if self.pet_units != "suv":
@@ -58,7 +58,7 @@ class MedicalFolder:
                 why="NIfTI files carry neither weight nor dose, so activity cannot become SUV.",
                 do="If they are body-weight SUV, say it: --pet-units suv. "
                 "If not, import the DICOM files instead.",
-                code="FP-2108",
+                code="FP-2192",
             )
         for folder in sorted(self.root.iterdir()):
             if folder.is_dir() and not folder.name.startswith("."):
@@ -93,7 +93,7 @@ class MedicalFolder:
         """Return the demographics.
 
         Raises:
-            DataError: If there is no table in the root, or several (FP-2108).
+            DataError: If there is no table in the root, or several (FP-2192).
         """
         require_folder(self.root)
         tables = [
@@ -107,6 +107,6 @@ class MedicalFolder:
             raise DataError(
                 f"There are {len(tables)} tables in the root of the layout, expected one.",
                 do="Name it with --table, or move the others.",
-                code="FP-2108",
+                code="FP-2192",
             )
         return read_sheet(tables[0])
