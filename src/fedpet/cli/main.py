@@ -40,15 +40,43 @@ approves its fingerprint; nothing is computed for another one.
 
 Next: `fedpet run plan.toml --sites FOLDER`.""",
 )
+IMPORT = LazyGroup(
+    "import",
+    entries={
+        "medicalfolder": Entry(
+            "fedpet.cli.cohort_folders:medicalfolder", "Import a MedicalFolderDataset"
+        ),
+        "bids": Entry("fedpet.cli.cohort_folders:bids", "Import a BIDS data set with PET"),
+    },
+    short_help="Bring another layout into a hospital's folder",
+    help="""Bring another layout of images and tables into a hospital's folder.
+
+The images become DICOM, so that all that is checked in a hospital's own images is checked in them.
+
+  fedpet cohort import medicalfolder data hospitals/lyon --pet-units suv
+  fedpet cohort import bids data hospitals/lyon
+
+Next: correct dictionary.toml in the new folder, then `fedpet cohort build FOLDER`.""",
+)
 COHORT = LazyGroup(
     "cohort",
     entries={
+        "import": Entry("fedpet.cli.main:IMPORT", "Bring another layout into a hospital's folder"),
+        "dictionary": Entry(
+            "fedpet.cli.cohort_folders:dictionary", "Draft a table's data dictionary"
+        ),
         "build": Entry("fedpet.cli.cohorts:build", "Turn DICOM and a table into a checked cohort"),
         "show": Entry("fedpet.cli.cohorts:show", "Summarise a built cohort"),
         "check": Entry(
             "fedpet.cli.cohorts:check", "List findings, and what changed since the build"
         ),
+        "scans": Entry("fedpet.cli.scans:scans", "List every series, used or not, and why"),
+        "lesions": Entry("fedpet.cli.lesions:lesions", "Write lesions as DICOM SEG for a viewer"),
         "suv": Entry("fedpet.cli.suv_log:suv", "Explain how each scan became SUV"),
+        "deidentify": Entry(
+            "fedpet.cli.deidentifying:deidentify", "Write images without their patients"
+        ),
+        "subject": Entry("fedpet.cli.deidentifying:subject", "Tell who is behind a pseudonym"),
     },
     short_help="Build and check a hospital's cohort",
     help="""Build and check a hospital's cohort.
