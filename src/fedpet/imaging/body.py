@@ -54,12 +54,21 @@ def body_of(image: NDArray[np.float32 | np.int16], threshold: float) -> NDArray[
     slices[1] = ndimage.generate_binary_structure(2, 1)
     # Holes first: the wall of the chest is thin and would break.
     filled = ~_outside(image <= threshold, slices)
-    parts, count = ndimage.label(ndimage.binary_erosion(filled, slices))
+    parts, count = ndimage.label(~_spread(~filled))
     if not count:
         return np.zeros(filled.shape, bool)
     largest = 1 + int(np.bincount(parts.ravel())[1:].argmax())
-    body: NDArray[np.bool_] = ndimage.binary_dilation(parts == largest, slices, mask=filled)
-    return body
+    return _spread(parts == largest) & filled
+
+
+def _spread(part: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Add the four neighbours in the slice; many times faster than SciPy's dilation."""
+    wide = part.copy()
+    wide[:, 1:] |= part[:, :-1]
+    wide[:, :-1] |= part[:, 1:]
+    wide[:, :, 1:] |= part[:, :, :-1]
+    wide[:, :, :-1] |= part[:, :, 1:]
+    return wide
 
 
 def _outside(air: NDArray[np.bool_], slices: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -107,7 +116,7 @@ def match(suv: Volume, hu: Volume, *, scanned: Grid) -> Match | None:
     if not (in_ct.any() and in_pet.any()):
         return None
     both = int((in_ct & in_pet).sum())
-    middles = [np.array(ndimage.center_of_mass(one)) for one in (in_ct, in_pet)]
+    middles = [np.argwhere(one).mean(axis=0) for one in (in_ct, in_pet)]
     return Match(
         dice=2 * both / (int(in_ct.sum()) + int(in_pet.sum())),
         shift_mm=float(np.linalg.norm(middles[0] - middles[1]) * step * suv.grid.spacing_mm[0]),
@@ -122,7 +131,7 @@ def about_match(found: Match | None) -> list[Remark]:
         f"The bodies in PET and CT overlap with a Dice of {found.dice:.2f}, their middles are "
         f"{found.shift_mm:.0f} mm apart."
     )
-    return [Remark(code="FP-2147", text=text)]
+    return [Remark(code="FP-2148", text=text)]
 
 
 def _coverage(scanned: Grid, grid: Grid) -> NDArray[np.bool_]:

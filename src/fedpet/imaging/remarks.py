@@ -33,6 +33,7 @@ TITLES: Final = {
     "FP-2144": "The CT cannot be read",
     "FP-2145": "No healthy liver was found for the PERCIST threshold",
     "FP-2146": "The lesion mask changed its volume on the way to the PET",
+    "FP-2148": "PET and CT do not lie on each other",
     "FP-2149": "The CT was compressed with loss",
 }
 

@@ -70,14 +70,15 @@ def show(
         to_body_weight: Factor from this SUV to that by body weight, in which limits are given.
     """
     weighed = _times(suv, to_body_weight)
-    grid, remarks = common_grid(weighed, ct, spacing_mm=window.spacing_mm), list[Remark]()
+    grid = common_grid(weighed, ct, spacing_mm=window.spacing_mm)
     plain = (window.head, window.arms) == ("keep", "keep")
     apex_z = 0.0 if plain else find_landmarks(weighed, ct).apex_z
     if window.head == "drop":
-        grid, remarks = below_skull_base(grid, apex_z=apex_z)
+        grid = below_skull_base(grid, apex_z=apex_z)
     there = to_common_grid(suv, grid, fill=0.0, kind="pet")
     hu = None if ct is None else to_common_grid(ct, grid, fill=AIR_HU, kind="ct")
     marks = None if lesions is None else to_common_grid(lesions, grid, fill=0, kind="label")
+    remarks: list[Remark] = []
     if ct is not None and hu is not None:
         remarks += about_match(match(_times(there, to_body_weight), hu, scanned=ct.grid))
     if window.arms == "remove":
@@ -89,7 +90,7 @@ def _times(suv: Volume, factor: float) -> Volume:
     return suv if factor == 1 else replace(suv, array=suv.array * np.float32(factor))
 
 
-def below_skull_base(grid: Grid, *, apex_z: float) -> tuple[Grid, list[Remark]]:
+def below_skull_base(grid: Grid, *, apex_z: float) -> Grid:
     """Let the common grid begin at the skull base, 130 mm above the top of the lungs.
 
     Args:
@@ -97,17 +98,14 @@ def below_skull_base(grid: Grid, *, apex_z: float) -> tuple[Grid, list[Remark]]:
         apex_z: Top of the lungs, LPS mm; see `physiologic.find_landmarks`.
 
     Returns:
-        The grid moved down by whole voxels, and a remark where there was nothing to take away.
+        The grid moved down by whole voxels; the same where the image ends below the skull base.
 
     Examples:
         >>> grid = Grid(shape=(240, 80, 112), spacing_mm=(4.0, 4.0, 4.0), origin_mm=(0, 0, 298.0))
-        >>> below_skull_base(grid, apex_z=0.0)[0].origin_mm[2]
+        >>> below_skull_base(grid, apex_z=0.0).origin_mm[2]
         126.0
     """
     x, y, first = grid.origin_mm
     step = grid.spacing_mm[0]
     count = int(np.ceil((first + step / 2 - apex_z - SKULL_BASE_TO_APEX_MM) / step))
-    if count <= 0:
-        text = "The image ends below the skull base; there was no head to leave out."
-        return grid, [Remark(code="FP-2148", text=text)]
-    return replace(grid, origin_mm=(x, y, first - count * step)), []
+    return replace(grid, origin_mm=(x, y, first - max(count, 0) * step))
