@@ -33,12 +33,14 @@ from fedpet.imaging.deidentify_values import (
     words_of,
 )
 from fedpet.imaging.reading import UNREADABLE
+from fedpet.imaging.regions import is_lesion
 
 STANDARD_ROOT: Final = "1.2.840.10008."
 DEPTH_MAX: Final = 24
 # Value types that hold characters.
 TEXTS: Final = frozenset("AE AS CS DA DS DT IS LO LT PN SH ST TM UC UI UR UT".split())  # noqa: SIM905
 _SWEPT: Final = frozenset(("CS", "LO", "SH", "UC"))
+_REGION_NAMES: Final = frozenset((tags.REGION_NAME, tags.SEGMENT_LABEL))
 _PIXEL_OPTIONS: Final = {
     "113101": "Clean Pixel Data Option",
     "113102": "Clean Recognizable Visual Features Option",
@@ -195,6 +197,8 @@ class Deidentifier:
             return self._uids(value) if is_well_formed("UI", value) else None
         if action is Action.CLEAN:
             cleaned = clean_label(value, forbidden=subject.words)
+            if tag in _REGION_NAMES and is_lesion(cleaned) != is_lesion(value):
+                cleaned = "lesion" if is_lesion(value) else "background"
             required = "D" in read_table()[tag].basic if tag in read_table() else bool(value)
             return cleaned or (REPLACEMENT if required and value else "")
         if not is_well_formed(vr, value):
