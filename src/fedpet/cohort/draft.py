@@ -219,12 +219,17 @@ def _response(column: Column) -> str:
         yes, no = [], []
         for code, label in column.field.choices:
             word = label.casefold()
-            if any(word.startswith(y) for one in names for y in YES[one]):
+            if any(_begins(word, y) for one in names for y in YES[one]):
                 yes += [code, label]
-            elif any(word.startswith(n) for one in names for n in NO[one]):
+            elif any(_begins(word, n) for one in names for n in NO[one]):
                 no += [code, label]
         lines += [f"yes = {json.dumps(yes)}{CHECK}", f"no = {json.dumps(no)}{CHECK}"]
     return "\n".join(lines) + "\n"
+
+
+def _begins(label: str, category: str) -> bool:
+    """Tell whether a label is a category, alone or with words after it."""
+    return label == category or label.startswith((f"{category} ", f"{category}:", f"{category},"))
 
 
 def _variable(name: str, column: Column) -> str:
