@@ -6,6 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from fedpet.imaging.index import find_scans
 from fedpet.imaging.landmarks import find_tissues
@@ -71,3 +73,30 @@ def test_an_even_or_empty_image_gives_no_landmark_and_no_error(value: float) -> 
     found = find_tissues(suv, None)
     assert found.liver is None
     assert found.body_mean == value
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    shape=st.tuples(*(st.integers(1, 30),) * 3),
+    spacing=st.tuples(*(st.sampled_from((0.5, 2.0, 4.07, 8.0, 30.0)),) * 3),
+    seed=st.integers(0, 1000),
+    flip=st.booleans(),
+    with_ct=st.booleans(),
+)
+def test_any_shape_of_image_gives_an_answer(
+    shape: tuple[int, int, int],
+    spacing: tuple[float, float, float],
+    seed: int,
+    flip: bool,
+    with_ct: bool,
+) -> None:
+    """One slice, one column, a finger or a room: a measurement, None, never a traceback."""
+    rng = np.random.default_rng(seed)
+    direction = ((0.0, 0.0, -1.0 if flip else 1.0), (0.0, 1.0, 0.0), (1.0, 0.0, 0.0))
+    grid = Grid(shape=shape, spacing_mm=spacing, origin_mm=(0.0, 0.0, 0.0), direction=direction)
+    suv = Volume(array=rng.gamma(1.0, 1.0, shape).astype(np.float32) - 0.2, grid=grid)
+    ct = Volume(array=rng.integers(-1024, 300, shape).astype(np.int16), grid=grid)
+    found = find_tissues(suv, ct if with_ct else None)
+    for sphere in (found.liver, found.blood):
+        assert sphere is None or np.isfinite((sphere.mean, sphere.deviation)).all()
+    assert np.isfinite((found.body_mean, found.body_ml)).all()

@@ -16,6 +16,7 @@ from fedpet.imaging import clock
 from fedpet.imaging.body_size import NAMES, Kind
 from fedpet.imaging.facts import Corrections, PetFacts
 from fedpet.imaging.index import find_scans
+from fedpet.imaging.plausibility import about_dose
 from fedpet.imaging.provenance import worked_lines
 from fedpet.imaging.reference_time import mean_activity_s
 from fedpet.imaging.scan import read_scan
@@ -155,6 +156,17 @@ def test_absurd_numbers_are_refused_by_name(
     except DataError:
         return
     assert np.isfinite(scale.factors).all()
+    about_dose(scale.provenance, height_m=scale.facts.height_m)
+
+
+UNITS = ("BQML", "CNTS", "GML", "CM2ML", "PROPCNTS")
+REMOVABLE = (
+    "PatientWeight", "PatientSize", "PatientSex", "SeriesDate", "SeriesTime", "AcquisitionDate",
+    "AcquisitionTime", "StudyDate", "DecayCorrection", "CorrectedImage", "FrameReferenceTime",
+    "ActualFrameDuration", "DecayFactor", "RadionuclideTotalDose", "RadionuclideHalfLife",
+    "RadiopharmaceuticalStartTime", "RadiopharmaceuticalInformationSequence", "RescaleSlope",
+    "RescaleIntercept", "Units", "SeriesType", "ImageType",
+)  # fmt: skip
 
 
 def test_a_first_slice_with_a_whole_slope_does_not_round_the_others(tmp_path) -> None:
@@ -216,6 +228,57 @@ def test_a_series_time_of_another_day_is_not_believed() -> None:
     assert scale.provenance.reference == "frame reference time"
     assert np.allclose(scale.factors, EXPECTED, rtol=1e-4)
     assert any("not of this scan" in said for said in scale.provenance.aside)
+
+
+@pytest.mark.parametrize("correction", ["START", "NONE"])
+def test_a_scan_over_midnight_whose_date_stays_is_put_in_order(correction: str) -> None:
+    """Beds after midnight would else lie a day before the injection."""
+    start = DAY + 86_400 - 60
+    facts = replace(
+        FACTS,
+        decay_correction=correction,
+        injection=start - 3600,
+        injection_time=None,
+        series=start,
+        ge_scan=None,
+        siemens_decay=None,
+        acquired=(start, start + 120),
+    )
+    stayed = to_suv(replace(facts, acquired=(start, start + 120 - clock.DAY_S)))
+    assert np.allclose(stayed.factors, to_suv(facts).factors, rtol=1e-12)
+    assert [one.code for one in stayed.remarks] == ["FP-2131"]
+
+
+@settings(max_examples=20, deadline=None)
+@given(lost=st.sets(st.sampled_from(REMOVABLE), max_size=6), units=st.sampled_from(UNITS))
+def test_any_attributes_missing_from_files_end_in_a_finite_image_or_in_words(
+    tmp_path_factory, lost: set[str], units: str
+) -> None:
+    """Law: through the DICOM door too; and never with the patient's number in the message."""
+
+    def change(dataset: Dataset, number: int) -> None:
+        dataset.Units = units
+        dose = dataset.RadiopharmaceuticalInformationSequence[0]
+        for name in lost:
+            for place in (dataset, dose):
+                if name in place:
+                    delattr(place, name)
+
+    folder = tmp_path_factory.mktemp("lost")
+    write_series(folder, np.full((3, 4, 4), 7), patient="SECRET-77", change=change)
+    index = find_scans(folder)
+    said = " ".join(one.reason for one in index.rejected)
+    assert "SECRET" not in said
+    for scan in index.scans:
+        try:
+            images = read_scan(scan)
+        except DataError as error:
+            said += str(error)
+        else:
+            assert np.isfinite(images.suv.array).all()
+            said += " ".join(one.text for one in images.remarks)
+    assert "SECRET" not in said
+    assert index.scans or index.rejected
 
 
 def test_two_times_of_injection_that_disagree_are_told() -> None:

@@ -9,6 +9,7 @@ import numpy as np
 
 from fedpet.errors import DataError
 from fedpet.imaging.body_size import Kind, Size, body_size, needed
+from fedpet.imaging.clock import over_midnight
 from fedpet.imaging.facts import PetFacts
 from fedpet.imaging.half_life import read_half_life
 from fedpet.imaging.injection import HALF_LIVES_MAX, Injection, find_injection
@@ -40,6 +41,13 @@ def from_activity(facts: PetFacts, kind: Kind, *, k: float | None, rule: str) ->
     low, high = DOSE_BQ
     dose = needed(facts.dose_bq, "injected dose (0018,1074)", low=low, high=high, unit="Bq")
     half_life, remarks = read_half_life(facts.half_life_s)
+    acquired, moved = over_midnight(facts.acquired)
+    if moved:
+        facts = replace(facts, acquired=acquired)
+        text = (
+            "The scan ran over midnight and its acquisition date stayed; later slices were moved."
+        )
+        remarks.append(Remark(code="FP-2131", text=text))
     base = (1.0 if k is None else k) * size.value / dose
     counts = "" if k is None else f"{k:.10g} * "
     formula = f"{counts}{_closed(size.formula)} / "

@@ -138,7 +138,7 @@ def beyond_formula(kind: Kind, *, weight_kg: float, height_m: float, sex: str) -
         >>> beyond_formula("lbm-janmahasatian", weight_kg=120, height_m=1.6, sex="F")
         False
     """
-    index = weight_kg / height_m**2
+    index = weight_kg / height_m / height_m  # the square of a mistyped size may overflow
     return any(index > TURNING_BMI.get((kind, one), 1e9) for one in ("MF" if sex == "O" else sex))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import date
 from functools import lru_cache
 
@@ -66,6 +67,33 @@ def join(day: str, time: str) -> float | None:
     """Return the seconds of a separate date and time, or None if one is missing."""
     start, offset = parse_date(day), parse_time(time)
     return None if start is None or offset is None else start + offset
+
+
+def over_midnight(times: Sequence[float | None]) -> tuple[tuple[float | None, ...], bool]:
+    """Move times to the day after where a scan ran over midnight and its dates did not follow.
+
+    Args:
+        times: Of the slices of one scan, in seconds.
+
+    Returns:
+        The times, and whether any was moved: those of the early hours, if all others lie in the
+        late ones and all then lie within half a day.
+
+    Examples:
+        >>> over_midnight((86000.0, 86300.0, 200.0))
+        ((86000.0, 86300.0, 86600.0), True)
+        >>> over_midnight((36000.0, None))
+        ((36000.0, None), False)
+    """
+    known = [time for time in times if time is not None]
+    if not known or max(known) - min(known) < DAY_S / 2:
+        return tuple(times), False
+    limit = max(known) - DAY_S / 2
+    moved = tuple(time + DAY_S if time is not None and time < limit else time for time in times)
+    later = [time for time in moved if time is not None]
+    if max(later) - min(later) < DAY_S / 2:
+        return moved, True
+    return tuple(times), False
 
 
 def in_words(seconds: float) -> str:

@@ -167,8 +167,8 @@ def about_dose(provenance: SuvProvenance, *, height_m: float | None) -> list[Rem
         if not low <= dose <= high:
             text = f"The dose is {dose:.2g} MBq/kg; {low:g} to {high:g} is usual."
             told.append(Remark(code="FP-2124", text=text))
-    if weight and height_m:
-        index = weight / height_m**2
+    if weight and height_m and height_m > 0:
+        index = weight / height_m / height_m
         low, high = BODY_MASS_INDEX
         if not low <= index <= high:
             text = f"Weight and size give a body mass index of {index:.3g} kg/m2."

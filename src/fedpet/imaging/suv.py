@@ -216,7 +216,7 @@ def _beyond(facts: PetFacts, kind: Kind) -> tuple[Remark, ...]:
     if not beyond_formula(kind, weight_kg=facts.weight_kg, height_m=facts.height_m, sex=facts.sex):
         return ()
     text = (
-        f"At a body mass index of {facts.weight_kg / facts.height_m**2:.0f} kg/m2 the lean mass "
+        f"At a body mass index of {facts.weight_kg / facts.height_m / facts.height_m:.0f} kg/m2 the lean mass "
         "of this formula falls while weight rises; Janmahasatian's does not."
     )
     return (Remark(code="FP-2127", text=text),)
