@@ -38,7 +38,8 @@ def draw_cohort(summary: CohortSummary, console: Console) -> None:
     )
     console.print(
         f"From {counts['scans']} scans and {counts['rows']} rows; {counts['left_out']} left out. "
-        f"Images at {summary.spacing_mm:g} mm. Progression counts when {_rule(summary)}.",
+        f"Images at {summary.spacing_mm:g} mm, SUV by '{summary.suv}'. "
+        f"Progression counts when {_rule(summary)}.",
         soft_wrap=True,
     )
     console.print(

@@ -77,6 +77,7 @@ class CohortSummary:
         created: When it was built, UTC.
         software: By which version.
         changes: What changed in the inputs since; empty unless asked for by `check`.
+        suv: What SUV is normalised by.
     """
 
     site: str
@@ -94,6 +95,7 @@ class CohortSummary:
     created: str
     software: str
     changes: tuple[str, ...] = ()
+    suv: str = "bw"
 
 
 def summary(folder: Path) -> CohortSummary:
@@ -164,6 +166,7 @@ def _summary(out: Path, *, changes: tuple[str, ...]) -> CohortSummary:
         created=manifest.created,
         software=manifest.software,
         changes=changes,
+        suv=manifest.suv,
     )
 
 

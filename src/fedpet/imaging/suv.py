@@ -215,8 +215,9 @@ def _beyond(facts: PetFacts, kind: Kind) -> tuple[Remark, ...]:
         return ()
     if not beyond_formula(kind, weight_kg=facts.weight_kg, height_m=facts.height_m, sex=facts.sex):
         return ()
+    index = facts.weight_kg / facts.height_m / facts.height_m
     text = (
-        f"At a body mass index of {facts.weight_kg / facts.height_m / facts.height_m:.0f} kg/m2 the lean mass "
-        "of this formula falls while weight rises; Janmahasatian's does not."
+        f"At a body mass index of {index:.0f} kg/m2 the lean mass of this formula falls while "
+        "weight rises; Janmahasatian's does not."
     )
     return (Remark(code="FP-2127", text=text),)
