@@ -88,6 +88,26 @@ def test_a_damaged_answer_is_named(tmp_path):
         journal.recall("enrol", asked="q")
 
 
+def test_a_page_that_the_disk_lost_is_named(tmp_path):
+    """Flipped bytes in the middle of the file are damage of the disk, not a fault of ours."""
+    with Journal(tmp_path) as journal:
+        for number in range(200):
+            journal.record(f"step {number}", asked="a", closed=closed(float(number)))
+    path = tmp_path / "journal.db"
+    data = bytearray(path.read_bytes())
+    for place in range(len(data) // 2, len(data) // 2 + 8192):
+        data[place] ^= 0x55
+    path.write_bytes(data)
+
+    def read_all(journal: Journal) -> None:
+        for number in range(200):
+            journal.recall(f"step {number}", asked="a")
+        journal.history()
+
+    with Journal(tmp_path) as journal, pytest.raises(StoreError, match="journal"):
+        read_all(journal)
+
+
 def test_histograms_that_are_mostly_zeros_take_little_room(tmp_path):
     """Answers are compressed: a bootstrap of sparse tables does not fill the disk."""
     sparse = np.zeros((100, 2, 57, 42))

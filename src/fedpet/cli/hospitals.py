@@ -10,6 +10,8 @@ from pathlib import Path
 from fedpet.errors import FedpetError, NotFoundError, PlanError
 from fedpet.plan import Plan
 
+POOLED = "pooled"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preflight:
@@ -29,6 +31,7 @@ def hospitals_of(plan: Plan, folder: Path) -> dict[str, Path]:
 
     Raises:
         NotFoundError: If there is none.
+        PlanError: If one has a name that is taken.
     """
     found = {
         path.parent.parent.name: path.parent.parent
@@ -41,6 +44,12 @@ def hospitals_of(plan: Plan, folder: Path) -> dict[str, Path]:
             why="A hospital is a subfolder of --sites that holds cohort/cohort.json.",
             do="Build each one: fedpet cohort build HOSPITAL",
             code="FP-6003",
+        )
+    if POOLED in wanted:
+        raise PlanError(
+            f"A hospital's folder may not be named '{POOLED}'.",
+            why="It is the name of the comparison with all data in one place.",
+            do="Rename the folder.",
         )
     return dict(sorted(wanted.items()))
 
@@ -115,7 +124,10 @@ def _policy_objections(plan: Plan, hospital: Path) -> Iterator[str]:
 
 def _together(plan: Plan, subjects: dict[str, int]) -> Iterator[str]:
     from fedpet.federation.preparation import Enrolled, folds_of
+    from fedpet.models.catalogue import NAMES
 
+    if plan.model.name not in NAMES:
+        yield f"There is no network named '{plan.model.name}'; known: {', '.join(NAMES)}."
     if len(subjects) < plan.sites.sites_min:
         yield f"{len(subjects)} hospitals could take part, the plan needs {plan.sites.sites_min}."
         return

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
+from pathlib import Path
 from types import FrameType
 
 import click
@@ -151,6 +152,9 @@ click.version_option(__version__, prog_name="fedpet", message="%(prog)s %(versio
 
 def main() -> None:
     """Run the program with what was typed, and end the process."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by whoever started us
+            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115  (until the end)
     sys.exit(run(sys.argv[1:]))
 
 
@@ -177,6 +181,8 @@ def run(args: Sequence[str]) -> int:
             sys.stdout.flush()
         except BrokenPipeError:
             code = faults.silence()
+        except OSError:  # nowhere to tell it, such as a full disk: the code still tells
+            code = getattr(error, "exit_code", 1)
     return code
 
 

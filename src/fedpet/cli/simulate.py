@@ -17,8 +17,9 @@ from typing import Any
 
 from fedpet import plan as plans
 from fedpet import planfile
-from fedpet.cli.hospitals import hospitals_of
-from fedpet.cohort.samples import Cohort, open_cohort, pool
+from fedpet.cli.hospitals import POOLED, hospitals_of
+from fedpet.cli.taking_part import named, open_cohorts, require_unchanged
+from fedpet.cohort.samples import Cohort, pool
 from fedpet.engines.in_process import InProcessEngine
 from fedpet.errors import NotFoundError, StoreError
 from fedpet.federation import experiment
@@ -31,7 +32,6 @@ from fedpet.node.policy import Policy, write_policy
 from fedpet.parameters import Parameters, to_bytes
 from fedpet.plan import Plan
 
-POOLED = "pooled"
 PERSON = "whoever started this run"
 
 
@@ -86,7 +86,7 @@ def start(
     folder.mkdir(parents=True, exist_ok=True)
     files.plan.write_text(planfile.dumps(plan), encoding="utf-8")
     settings = {"sites": str(sites.resolve()), "ceiling": dict(ceiling or {})}
-    files.settings.write_text(json.dumps(settings, indent=1), encoding="utf-8")
+    _replace(files.settings, json.dumps(settings, indent=1).encode())
     return files
 
 
@@ -104,12 +104,13 @@ def run_in_process(files: RunFiles, *, workers: int | None = None) -> Generator[
             "This folder holds no run.", do="Start one with `fedpet run PLAN --sites FOLDER`."
         )
     plan = planfile.load(files.plan)
-    settings = json.loads(files.settings.read_text(encoding="utf-8"))
-    hospitals = hospitals_of(plan, Path(settings["sites"]))
-    cohorts = {site: open_cohort(folder / "cohort") for site, folder in hospitals.items()}
+    folder, ceiling = _settings(files)
+    hospitals = hospitals_of(plan, folder)
+    cohorts = open_cohorts(hospitals)
     phantom = all(cohort.phantom for cohort in cohorts.values())
     with ExitStack() as stack:
         journal = stack.enter_context(Journal(files.folder))
+        require_unchanged(cohorts, journal)
         nodes = {
             site: _node(site, folder / "node", cohorts[site], phantom=phantom)
             for site, folder in hospitals.items()
@@ -119,7 +120,9 @@ def run_in_process(files: RunFiles, *, workers: int | None = None) -> Generator[
             nodes[POOLED] = _node(POOLED, files.folder / "pooled", everyone, phantom=True)
         for node in nodes.values():
             stack.callback(node.close)
-            _approve(node, plan)
+        for site, node in nodes.items():
+            with named(site):
+                _approve(node, plan)
         fingerprint = plans.fingerprint(plan)
         execution = Execution(
             plan=plan,
@@ -135,7 +138,7 @@ def run_in_process(files: RunFiles, *, workers: int | None = None) -> Generator[
         context = Context(
             started=journal.remember("started", datetime.now(UTC).isoformat(timespec="seconds")),
             phantom=phantom,
-            ceiling=settings["ceiling"],
+            ceiling=ceiling,
             findings=_findings(hospitals),
         )
         for record in experiment.run(execution, context):
@@ -149,12 +152,31 @@ def _node(site: str, folder: Path, cohort: Cohort, *, phantom: bool) -> Node:
     policy = folder / "policy.toml"
     if phantom and not policy.exists():
         write_policy(Policy(releases=("counts", "site-results", "local-model")), policy)
-    return Node(site=site, folder=folder, cohorts={cohort.name: cohort})
+    with named(site):
+        return Node(site=site, folder=folder, cohorts={cohort.name: cohort})
+
+
+def _settings(files: RunFiles) -> tuple[Path, Mapping[str, Mapping[str, float]]]:
+    """Return the folder of the hospitals, and the known ceiling.
+
+    Raises:
+        StoreError: If the file is not what `start` wrote.
+    """
+    try:
+        settings = json.loads(files.settings.read_text(encoding="utf-8"))
+        return Path(settings["sites"]), {k: dict(v) for k, v in settings["ceiling"].items()}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise StoreError(
+            "run.json was altered; it is not what fedpet wrote.",
+            do="Write it anew: fedpet run PLAN --sites FOLDER --out RUN; what is done is kept.",
+        ) from error
 
 
 def _approve(node: Node, plan: Plan) -> None:
+    """Approve the plan, unless the policy objects or a person here has said no to it."""
     _, objections = node.propose(planfile.dumps(plan))
-    if not objections:
+    said_no = node.decision(plans.fingerprint(plan)) in ("refused", "withdrawn")
+    if not objections and not said_no:
         node.decide(plans.fingerprint(plan), "approved", person=PERSON)
 
 

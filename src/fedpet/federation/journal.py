@@ -83,11 +83,7 @@ class Journal:
             self._db.execute("insert or ignore into facts values ('version', ?)", (VERSION,))
             version = self.fact("version")
         except sqlite3.DatabaseError as error:
-            raise StoreError(
-                "The run's journal cannot be read.",
-                why="journal.db is not a database, or another program holds it.",
-                do="Restore the run's folder from a backup, or start a new run.",
-            ) from error
+            raise _unusable("journal.db is not a database, or another program holds it") from error
         if version != VERSION:
             raise StoreError(
                 f"The run's journal has format {version}; this fedpet reads format {VERSION}.",
@@ -104,20 +100,32 @@ class Journal:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def _run(self, sql: str, *values: str | float | bytes) -> tuple[Any, ...] | None:
+        """Run one statement and return its first row.
+
+        Raises:
+            StoreError: If the disk or the file fails.
+        """
+        try:
+            row: tuple[Any, ...] | None = self._db.execute(sql, values).fetchone()
+        except sqlite3.Error as error:
+            raise _unusable(f"SQLite says: {error}") from error
+        return row
+
     def fact(self, name: str) -> str:
         """Return a fact of the run.
 
         Raises:
             NotFoundError: If the run does not hold it.
         """
-        row = self._db.execute("select value from facts where name = ?", (name,)).fetchone()
+        row = self._run("select value from facts where name = ?", name)
         if row is None:
             raise NotFoundError(f"The run's journal holds no '{name}'.")
         return str(row[0])
 
     def remember(self, name: str, value: str) -> str:
         """Write a fact once; return the value that was written first."""
-        self._db.execute("insert or ignore into facts values (?, ?)", (name, value))
+        self._run("insert or ignore into facts values (?, ?)", name, value)
         return self.fact(name)
 
     def recall(self, step: str, *, asked: str) -> Closed | None:
@@ -130,11 +138,11 @@ class Journal:
         Raises:
             StoreError: If the step was closed for another question, or is damaged.
         """
-        row = self._db.execute(
+        row = self._run(
             "select asked, answer, sites, seconds, bytes_out, bytes_in, kind"
             " from steps where step = ?",
-            (step,),
-        ).fetchone()
+            step,
+        )
         if row is None:
             return None
         if row[0] != asked:
@@ -144,15 +152,15 @@ class Journal:
                 do="Start a new run, or restore what was changed.",
             )
         try:
-            arrays = from_bytes(zlib.decompress(row[1]))
-        except (zlib.error, UpdateError) as error:
+            arrays, sites = from_bytes(zlib.decompress(row[1])), json.loads(row[2])
+        except (zlib.error, UpdateError, ValueError) as error:
             raise StoreError(
                 f"Step '{step}' of this run is damaged in the journal.",
                 do="Restore the run's folder from a backup, or start a new run.",
             ) from error
         return Closed(
             arrays=arrays,
-            sites=json.loads(row[2]),
+            sites=sites,
             seconds=row[3],
             bytes_out=row[4],
             bytes_in=row[5],
@@ -161,25 +169,26 @@ class Journal:
 
     def record(self, step: str, *, asked: str, closed: Closed) -> None:
         """Close a step."""
-        self._db.execute(
+        self._run(
             "insert into steps values (?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                step,
-                asked,
-                zlib.compress(to_bytes(closed.arrays), 1),  # histograms are mostly zeros
-                json.dumps(closed.sites, sort_keys=True),
-                closed.seconds,
-                closed.bytes_out,
-                closed.bytes_in,
-                closed.kind,
-            ),
+            step,
+            asked,
+            zlib.compress(to_bytes(closed.arrays), 1),  # histograms are mostly zeros
+            json.dumps(closed.sites, sort_keys=True),
+            closed.seconds,
+            closed.bytes_out,
+            closed.bytes_in,
+            closed.kind,
         )
 
     def history(self) -> list[tuple[str, Closed]]:
         """Return every closed step without its arrays, in the order of closing."""
-        rows = self._db.execute(
-            "select step, sites, seconds, bytes_out, bytes_in, kind from steps order by rowid"
-        )
+        try:
+            rows = self._db.execute(
+                "select step, sites, seconds, bytes_out, bytes_in, kind from steps order by rowid"
+            ).fetchall()
+        except sqlite3.Error as error:
+            raise _unusable(f"SQLite says: {error}") from error
         return [
             (
                 row[0],
@@ -194,6 +203,17 @@ class Journal:
             )
             for row in rows
         ]
+
+
+def _unusable(why: str) -> StoreError:
+    return StoreError(
+        "The run's journal cannot be read or written.",
+        why=f"{why}.",
+        do=(
+            "Look for a full or read-only disk, then resume.",
+            "Restore the run's folder from a backup, or start a new run.",
+        ),
+    )
 
 
 def digest_of(

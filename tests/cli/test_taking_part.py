@@ -1,0 +1,139 @@
+"""Who takes part in a run: everyone by name, nobody twice, and the same after an interruption."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from fedpet import plan as plans
+from fedpet import planfile
+from fedpet.cli.main import run
+from fedpet.federation.journal import Journal
+from fedpet.node.gate import Node
+from fedpet.plan import Evaluation, Training
+from toy import toy_hospitals, toy_plan
+from toy_folders import write_toy_cohort, write_toy_hospitals
+
+PLAN = toy_plan(
+    training=Training(rounds=1, batch_size=16),
+    evaluation=Evaluation(folds=4, bootstrap=0, baselines=("tmtv",)),
+)
+
+
+@pytest.fixture
+def place(tmp_path) -> Path:
+    """Four hospitals and a plan."""
+    write_toy_hospitals(tmp_path / "hospitals", sites=4, subjects=26)
+    (tmp_path / "plan.toml").write_text(planfile.dumps(PLAN))
+    return tmp_path
+
+
+def start(place: Path, *more: str) -> int:
+    args = ["run", place / "plan.toml", "--sites", place / "hospitals", "--out", place / "r"]
+    return run([*map(str, args), "-q", "--workers", "1", *more])
+
+
+def interrupted(place: Path) -> None:
+    """Leave a run behind that has begun."""
+    assert start(place) == 0
+    (place / "r/results.json").unlink()
+
+
+def test_a_cohort_built_anew_does_not_mix_with_steps_of_the_old_one(place, capsys):
+    """Half the numbers would be of other data, and nobody would see it."""
+    interrupted(place)
+    shutil.rmtree(place / "hospitals/site-1")
+    other = toy_hospitals(sites=4, subjects=26, seed=9)["site-1"]
+    write_toy_cohort(place / "hospitals/site-1", other, site="site-1")
+    assert run(["resume", str(place / "r"), "-q"]) == 3
+    told = " ".join(capsys.readouterr().err.split())
+    assert "the cohort of 'site-1' is another one" in told
+    assert not (place / "r/results.json").exists()
+
+
+def test_a_hospital_that_went_away_is_named(place, capsys):
+    """Whoever resumes should not have to guess which folder is missing."""
+    interrupted(place)
+    shutil.rmtree(place / "hospitals/site-1")
+    assert run(["resume", str(place / "r"), "-q"]) == 3
+    assert "'site-1' is no longer there" in " ".join(capsys.readouterr().err.split())
+
+
+def test_the_same_subjects_at_two_hospitals_are_found(place, capsys):
+    """A copied folder would put one subject into training and test at once."""
+    shutil.copytree(place / "hospitals/site-1", place / "hospitals/site-9")
+    assert start(place) == 3
+    assert "'site-1' and 'site-9' hold" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["policy.toml", "state.db"])
+def test_a_broken_file_of_a_hospital_is_told_with_its_name(place, capsys, name):
+    """Of ten hospitals one is at fault; the message says which."""
+    (place / "hospitals/site-1/node").mkdir(exist_ok=True)
+    (place / "hospitals/site-1/node" / name).write_text("garbage [" * 200)
+    assert start(place) == 3
+    assert "Hospital 'site-1'" in capsys.readouterr().err
+
+
+def test_the_reserved_name_is_refused(place, capsys):
+    """A hospital named like the pooled comparison would be silently replaced by it."""
+    (place / "hospitals/site-1").rename(place / "hospitals/pooled")
+    assert start(place) == 3
+    assert "may not be named 'pooled'" in capsys.readouterr().err
+
+
+def test_starting_a_run_does_not_override_a_hospitals_no(place):
+    """A withdrawal stands until a person of the hospital says otherwise."""
+    node = Node(site="site-1", folder=place / "hospitals/site-1/node", cohorts={})
+    node.propose(planfile.dumps(PLAN))
+    node.decide(plans.fingerprint(PLAN), "withdrawn", person="data protection officer")
+    node.close()
+    (place / "plan.toml").write_text(planfile.dumps(PLAN))
+    assert start(place) == 3  # three hospitals are too few for four folds
+    node = Node(site="site-1", folder=place / "hospitals/site-1/node", cohorts={})
+    assert node.decision(plans.fingerprint(PLAN)) == "withdrawn"
+    node.close()
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"sites": 3}', '{"sites": ".", "ceiling": 1}'])
+def test_altered_settings_of_a_run_are_refused_in_words(place, capsys, text):
+    """A file that was edited by hand, or lost to a full disk, is no fault of ours."""
+    (place / "r").mkdir()
+    (place / "r/plan.toml").write_text(planfile.dumps(PLAN))
+    (place / "r/run.json").write_text(text)
+    assert run(["resume", str(place / "r")]) == 3
+    assert "run.json was altered" in capsys.readouterr().err
+
+
+def test_a_network_that_is_not_installed_is_told_before_the_run(place, capsys):
+    """`plan check` exists to save the hour after which the first network step would fail."""
+    unknown = replace(PLAN, model=replace(PLAN.model, name="resnet"))
+    (place / "plan.toml").write_text(planfile.dumps(unknown))
+    hospitals = str(place / "hospitals")
+    assert run(["plan", "check", str(place / "plan.toml"), "--sites", hospitals]) == 3
+    assert "no network named 'resnet'" in " ".join(capsys.readouterr().err.split())
+
+
+def test_closed_output_is_no_fault(tmp_path):
+    """A job scheduler may start us with nothing to write to."""
+    command = f"{sys.executable} -m fedpet.cli.main help"
+    for closed, code in ((">&-", 0), (">&- 2>&-", 0), ("x9 2>/dev/full", 6)):
+        done = subprocess.run(
+            f"{command} {closed}", shell=True, cwd=tmp_path, env=os.environ, check=False,
+            capture_output=True, text=True,
+        )  # fmt: skip
+        assert done.returncode == code
+        assert "Traceback" not in done.stderr
+
+
+def test_the_journal_remembers_the_cohorts(place):
+    """The comparison of a resumed run rests on this fact."""
+    assert start(place) == 0
+    with Journal(place / "r") as journal:
+        assert "site-3" in journal.fact("cohorts")
