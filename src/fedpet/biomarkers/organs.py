@@ -15,8 +15,8 @@ from scipy import ndimage
 
 from fedpet.errors import DataError
 from fedpet.imaging.grid import to_common_grid
-from fedpet.imaging.landmarks import find_tissues, measure_sphere
-from fedpet.imaging.physiologic import Landmarks, find_landmarks
+from fedpet.imaging.landmarks import coarse_landmarks, find_tissues, measure_sphere
+from fedpet.imaging.physiologic import Landmarks
 from fedpet.imaging.volume import Grid, Volume
 
 NAMES: Final = (
@@ -142,13 +142,12 @@ def _on(ct: Volume, grid: Grid) -> NDArray[np.int16]:
 
 def _search(suv: Volume, ct: Volume, lesions: Volume | None) -> dict[str, float]:
     """Look for liver, spleen and marrow; NaN where no place fits."""
-    hu = _on(ct, suv.grid)
-    landmarks = find_landmarks(suv, ct)
+    landmarks = coarse_landmarks(suv, ct)
     cold = suv if lesions is None else _without(suv, lesions)
     return {
         "liver": _liver(suv, ct, lesions),
-        "spleen": _spleen(cold, hu, landmarks),
-        "marrow": _marrow(cold, hu, landmarks),
+        "spleen": _spleen(cold, ct, landmarks),
+        "marrow": _marrow(cold, ct, landmarks),
     }
 
 
@@ -178,7 +177,20 @@ def _near(
     return sides[0], sides[1], sides[2]
 
 
-def _spleen(suv: Volume, hu: NDArray[np.int16], marks: Landmarks) -> float:
+def _within(ct: Volume, grid: Grid, box: tuple[slice, slice, slice]) -> NDArray[np.int16]:
+    """Return the HU on a box of a grid."""
+    corner = grid.to_lps(np.array([side.start for side in box], np.float64))
+    z, y, x = (side.stop - side.start for side in box)
+    part = Grid(
+        shape=(z, y, x),
+        spacing_mm=grid.spacing_mm,
+        origin_mm=(float(corner[0]), float(corner[1]), float(corner[2])),
+        direction=grid.direction,
+    )
+    return _on(ct, part)
+
+
+def _spleen(suv: Volume, ct: Volume, marks: Landmarks) -> float:
     """Mean SUV at the deepest place of even soft tissue behind on the left, below the lung."""
     x, y, base = marks.middle_x, marks.middle_y, marks.base_z
     box = _near(suv.grid, x=(x + 65, x + 160), y=(y + 5, y + 110), z=(base - 100, base + 60))
@@ -187,7 +199,7 @@ def _spleen(suv: Volume, hu: NDArray[np.int16], marks: Landmarks) -> float:
         return FAILED
     calm = ndimage.gaussian_filter(values, [4 / step for step in suv.grid.spacing_mm])
     soft = ndimage.gaussian_filter(
-        hu[box].astype(np.float32), [4 / step for step in suv.grid.spacing_mm]
+        _within(ct, suv.grid, box).astype(np.float32), [4 / step for step in suv.grid.spacing_mm]
     )
     # Warmer than muscle, colder than kidney and lesions.
     mask = (calm > 0.9) & (calm < 5.0) & (soft > SOFT_HU[0]) & (soft < SOFT_HU[1])
@@ -219,7 +231,7 @@ def _deepest(
     return sphere.mean
 
 
-def _marrow(suv: Volume, hu: NDArray[np.int16], marks: Landmarks) -> float:
+def _marrow(suv: Volume, ct: Volume, marks: Landmarks) -> float:
     """Mean SUV in the vertebral bodies of the lumbar spine: the thickest bone of each slice."""
     x, y, base = marks.middle_x, marks.middle_y, marks.base_z
     box = _near(suv.grid, x=(x - 35, x + 35), y=(y + 10, y + 110), z=(base - 190, base - 60))
@@ -227,7 +239,7 @@ def _marrow(suv: Volume, hu: NDArray[np.int16], marks: Landmarks) -> float:
     if min(values.shape) < 3:
         return FAILED
     bone = ndimage.gaussian_filter(
-        hu[box].astype(np.float32), [3 / step for step in suv.grid.spacing_mm]
+        _within(ct, suv.grid, box).astype(np.float32), [3 / step for step in suv.grid.spacing_mm]
     )
     means = []
     rows, columns = suv.grid.spacing_mm[1:]

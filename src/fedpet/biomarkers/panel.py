@@ -15,7 +15,7 @@ from fedpet.biomarkers.radiomics.measure import measure_region
 from fedpet.biomarkers.radiomics.region import Levels, cut_region
 from fedpet.biomarkers.spread import measure_spread
 from fedpet.errors import DataError
-from fedpet.imaging.physiologic import find_landmarks
+from fedpet.imaging.landmarks import coarse_landmarks
 from fedpet.imaging.volume import Volume
 
 # Radiomics of PET: isotropic voxels make hospitals comparable; levels as the IBSI advises for SUV.
@@ -128,7 +128,7 @@ def _metabolic(scanned: Scanned) -> dict[str, float]:
 
 def _spread(scanned: Scanned) -> dict[str, float]:
     assert scanned.lesions is not None
-    marks = find_landmarks(scanned.by_weight or scanned.suv, scanned.ct)
+    marks = coarse_landmarks(scanned.by_weight or scanned.suv, scanned.ct)
     return measure_spread(scanned.lesions, landmarks=marks, bsa_m2=scanned.bsa_m2)
 
 
