@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import warnings
 from datetime import date, timedelta
 from pathlib import Path
@@ -301,7 +302,11 @@ def test_a_value_that_is_not_what_its_type_says_is_dropped(name, value):
 VRS = st.sampled_from(["UN", "LO", "OB", "PN", "DS", "UT", "SH", "US", "SQ", "CS", "DA"])
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(
+    max_examples=int(os.environ.get("FEDPET_EXAMPLES", "100")),
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+)
 @given(st.data())
 def test_any_header_is_either_clean_or_refused(data):
     """Names in any attribute of any type, private or public, nested or not: none gets through."""
