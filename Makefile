@@ -5,7 +5,7 @@ DEMO ?= fedpet-demo
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-full test check format lint types contracts bench-help
+.PHONY: help demo demo-full test check format lint types contracts bench-help bench-pacs
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -35,6 +35,9 @@ contracts: $(VENV)/.dev ## Do imports follow the architecture?
 
 bench-help: $(VENV)/.node ## How long does the first screen take?
 	$(BIN)/python bench/help_time.py
+
+bench-pacs: $(VENV)/.dev ## How fast do images come from a PACS? Beside stock pynetdicom
+	$(BIN)/python bench/pacs.py
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

@@ -44,7 +44,7 @@ def test_help_imports_no_heavy_library(args):
 
 def test_every_command_is_listed_with_its_own_short_help():
     """The list is written without importing commands; it must not promise another set of them."""
-    for group in (main.FEDPET, main.PLAN, main.COHORT):
+    for group in (main.FEDPET, main.PLAN, main.COHORT, main.NODE, main.PACS):
         context = click.Context(group, obj=Terminal())
         for name in group.list_commands(context):
             command = group.get_command(context, name)
@@ -54,7 +54,7 @@ def test_every_command_is_listed_with_its_own_short_help():
 
 def test_every_command_teaches():
     """Each help says what is read and written, shows an example, and names what comes next."""
-    for group in (main.FEDPET, main.PLAN, main.COHORT):
+    for group in (main.FEDPET, main.PLAN, main.COHORT, main.NODE, main.PACS):
         context = click.Context(group, obj=Terminal())
         for name in group.list_commands(context):
             command = group.get_command(context, name)

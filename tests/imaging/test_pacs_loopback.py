@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import shutil
 import socket
 import ssl
@@ -14,6 +15,7 @@ import pytest
 
 from fedpet.errors import DataError, EngineError, FedpetError, RefusalError, StoreError
 from fedpet.imaging.pacs_entity import echo
+from fedpet.imaging.pacs_gate import Gate
 from fedpet.imaging.pacs_inbox import Inbox
 from fedpet.imaging.pacs_pull import find, pull
 from fedpet.imaging.pacs_query import Wanted
@@ -35,6 +37,15 @@ from pacs_peer import (
 
 # pynetdicom 3.0 leaves a socket that never connected to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
+
+@pytest.fixture(autouse=True)
+def _collected():
+    """Let it be collected within the test, not in another one or at the end of all."""
+    yield
+    gc.collect()
+
+
 PATIENTS = ("SECRET-1", "SECRET-2")
 WANTED = tuple(Wanted(row=row, patient_id=name) for row, name in enumerate(PATIENTS, start=2))
 
@@ -355,6 +366,29 @@ def test_our_own_port_in_use_is_told(tmp_path, node):
     with receiver(made, tmp_path, inbox), pytest.raises(StoreError) as told:
         again.__enter__()
     assert told.value.code == "FP-3021"
+
+
+def test_a_closed_gate_is_closed():
+    """Closing returns only when the reader stands still; pynetdicom's own pause loses answers."""
+    reading, ended = [], threading.Event()
+
+    def read() -> None:
+        while not ended.is_set():
+            gate.wait()
+            reading.append(True)
+            time.sleep(0)
+            reading.pop()
+
+    reader = threading.Thread(target=read, daemon=True)
+    gate = Gate(reader)
+    reader.start()
+    for _ in range(500):
+        gate.clear()
+        assert not reading
+        gate.set()
+    ended.set()
+    reader.join(5)
+    assert not reader.is_alive()
 
 
 def test_half_written_files_of_a_killed_process_are_removed(tmp_path):

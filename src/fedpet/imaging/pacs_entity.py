@@ -17,6 +17,7 @@ from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
 from fedpet.errors import FedpetError
 from fedpet.imaging import pacs_words as words
+from fedpet.imaging.pacs_gate import put_gate
 from fedpet.imaging.pacs_quiet import hush
 from fedpet.imaging.pacs_settings import PacsSettings
 from fedpet.imaging.pacs_socket import handlers
@@ -73,6 +74,7 @@ def association(
         tls_args=(tls, settings.pacs.host) if tls else None,
         evt_handlers=[
             *handlers(pdu_bytes=limits.pdu_bytes, object_bytes=limits.object_mb * 10**6),
+            (evt.EVT_CONN_OPEN, put_gate),
             *further,
         ],
     )

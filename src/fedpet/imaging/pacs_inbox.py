@@ -10,19 +10,21 @@ import threading
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass
-from io import BytesIO
+from io import BytesIO, FileIO
 from pathlib import Path
 
 from pydicom.dataset import Dataset
 from pydicom.filereader import read_dataset
 from pydicom.tag import BaseTag
 from pydicom.uid import UID
+from pynetdicom import PYNETDICOM_IMPLEMENTATION_UID
 
 from fedpet.imaging.pacs_settings import Limits
 
 UID_LENGTH_MAX = 64
 UID_FORM = re.compile(r"[0-9]+(\.[0-9]+)*")
 LAST_TAG = 0x0020000E
+HEAD_BYTES = 1 << 20  # the UIDs stand in front of the pixels
 UID_TAGS = (0x00080018, 0x0020000D, 0x0020000E)
 PARTS = ".incoming"
 # What reading a damaged header can raise.
@@ -56,7 +58,7 @@ def is_uid(text: str) -> bool:
     return len(text) <= UID_LENGTH_MAX and UID_FORM.fullmatch(text) is not None
 
 
-def read_uids(dataset: bytes, *, syntax: str) -> Uids | None:
+def read_uids(dataset: bytes | memoryview, *, syntax: str) -> Uids | None:
     """Read study, series and instance UID of an encoded data set without its file header.
 
     Args:
@@ -69,7 +71,7 @@ def read_uids(dataset: bytes, *, syntax: str) -> Uids | None:
     uid = UID(syntax)
     try:
         read = read_dataset(
-            BytesIO(dataset),
+            BytesIO(dataset[:HEAD_BYTES]),
             uid.is_implicit_VR,
             uid.is_little_endian,
             stop_when=_after_last,
@@ -82,6 +84,28 @@ def read_uids(dataset: bytes, *, syntax: str) -> Uids | None:
         return None
     instance, study, series = texts
     return Uids(study, series, instance)
+
+
+def file_head(*, sop_class: str, instance: str, syntax: str) -> bytes:
+    """Return preamble and file meta information (PS3.10 7.1) for a data set as it came.
+
+    Examples:
+        >>> file_head(sop_class="1.2", instance="1.2.3", syntax="1.2.840.10008.1.2")[128:132]
+        b'DICM'
+    """
+    uids = {2: sop_class, 3: instance, 0x10: syntax, 0x12: PYNETDICOM_IMPLEMENTATION_UID}
+    body = struct.pack("<HH2sHI", 2, 1, b"OB", 0, 2) + b"\0\1"
+    for element, uid in uids.items():
+        value = uid.encode("ascii")
+        value += b"\0" * (len(value) % 2)
+        body += struct.pack("<HH2sH", 2, element, b"UI", len(value)) + value
+    return b"\0" * 128 + b"DICM" + struct.pack("<HH2sHI", 2, 0, b"UL", 4, len(body)) + body
+
+
+def _write(file: FileIO, piece: bytes | memoryview) -> None:
+    left = memoryview(piece)
+    while left:
+        left = left[file.write(left) :]
 
 
 def _raw(read: Dataset, tag: int) -> str:
@@ -118,26 +142,29 @@ class Inbox:
         self.refused: Counter[str] = Counter()
         self.clear_parts()
 
-    def keep(self, uids: Uids, file: bytes | memoryview) -> int:
+    def keep(self, uids: Uids, *pieces: bytes | memoryview) -> int:
         """Keep one object and return the DIMSE status that its sender gets.
 
         Args:
             uids: What it is.
-            file: The whole DICOM file.
+            pieces: The whole DICOM file, in pieces one after the other.
         """
+        size_bytes = sum(map(len, pieces))
         with self._lock:
             self._number += 1
             number = self._number
             full = self.files >= self._limits.objects
         if full:
             return self.refuse("objects_max", OUT_OF_RESOURCES)
-        if len(file) > self._limits.object_mb * 10**6:
+        if size_bytes > self._limits.object_mb * 10**6:
             return self.refuse("object_too_large", OUT_OF_RESOURCES)
         part = self._parts / f"{os.getpid()}-{number}.part"
         try:
-            if shutil.disk_usage(self.folder).free - len(file) < self._limits.free_gb * 1e9:
+            if shutil.disk_usage(self.folder).free - size_bytes < self._limits.free_gb * 1e9:
                 return self.refuse("disk_full", OUT_OF_RESOURCES)
-            part.write_bytes(file)
+            with part.open("wb", buffering=0) as file:
+                for piece in pieces:
+                    _write(file, piece)
             self._place(part, uids)
         except OSError:
             with suppress(OSError):
@@ -145,7 +172,7 @@ class Inbox:
             return self.refuse("not_written", OUT_OF_RESOURCES)
         with self._lock:
             self.files += 1
-            self.bytes += len(file)
+            self.bytes += size_bytes
         return STORED
 
     def refuse(self, reason: str, status: int) -> int:

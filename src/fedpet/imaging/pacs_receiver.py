@@ -23,6 +23,7 @@ from fedpet.imaging.pacs_inbox import (
     NOT_MATCHING,
     NOT_UNDERSTOOD,
     Inbox,
+    file_head,
     is_uid,
     read_uids,
 )
@@ -101,12 +102,14 @@ def keep(event: Event, inbox: Inbox) -> int:
     instance = str(request.AffectedSOPInstanceUID or "")
     if not is_uid(instance) or request.DataSet is None:
         return inbox.refuse("not_understood", NOT_UNDERSTOOD)
-    uids = read_uids(request.DataSet.getvalue(), syntax=str(event.context.transfer_syntax))
+    dataset, syntax = request.DataSet.getbuffer(), str(event.context.transfer_syntax)
+    uids = read_uids(dataset, syntax=syntax)
     if uids is None:
         return inbox.refuse("not_understood", NOT_UNDERSTOOD)
     if uids.instance != instance:
         return inbox.refuse("not_matching", NOT_MATCHING)
-    return inbox.keep(uids, event.encoded_dataset())
+    head = file_head(sop_class=str(event.context.abstract_syntax), instance=instance, syntax=syntax)
+    return inbox.keep(uids, head, dataset)
 
 
 def _open(
