@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 import shutil
 import subprocess
+import warnings
 import zipfile
 from pathlib import Path
 
@@ -14,6 +16,12 @@ import numpy as np
 import pydicom
 import pytest
 from pydicom.dataset import Dataset
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    RLELossless,
+    generate_uid,
+)
 
 from fedpet.cohort.pseudonyms import Pseudonyms, load_pseudonyms
 from fedpet.cohort.release import RECORDS, REPORT, Released, SubjectDone, deidentify
@@ -255,3 +263,89 @@ def _errors(folder: Path) -> list[set[str]]:
             {re.sub(r"[\d.]{10,}", "UID", line) for line in lines if line.startswith("Error")}
         )
     return found
+
+
+def _by_others(kind: str, source: Path, target: Path) -> None:
+    """Write slices as another program would: multi-frame, compressed, deflated, big endian."""
+    slices = [pydicom.dcmread(path) for path in sorted(source.iterdir())]
+    target.mkdir(parents=True)
+    if kind == "multi-frame":
+        from highdicom.legacy import LegacyConvertedEnhancedPETImage
+
+        logging.disable(logging.WARNING)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            LegacyConvertedEnhancedPETImage(
+                slices, series_instance_uid=generate_uid(), series_number=7,
+                sop_instance_uid=generate_uid(), instance_number=1,
+            ).save_as(target / "one")  # fmt: skip
+        logging.disable(logging.NOTSET)
+        return
+    for number, one in enumerate(slices):
+        if kind == "RLE":
+            one.compress(RLELossless, generate_instance_uid=False)
+        elif kind == "deflated":
+            one.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+        elif kind == "implicit":
+            one.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
+        one.save_as(target / f"{number}")
+
+
+@pytest.mark.parametrize("kind", ["multi-frame", "RLE", "deflated", "implicit"])
+@pytest.mark.parametrize("deface", [False, True])
+def test_every_coding_keeps_its_suv_and_loses_its_names(kind, deface, tmp_path):
+    """Names hide in items of items, and behind compression; a face is never left by mistake."""
+
+    def change(dataset: Dataset, number: int) -> None:
+        dataset.PatientName = "Quentinson^Z"
+        dataset.PatientComments = "Quentinson"
+        block = dataset.private_block(0x0033, "QUENTINSON", create=True)
+        block.add_new(1, "LO", "Quentinson")
+
+    write_series(tmp_path / "plain", _images(), patient="HOSP-4711", change=change)
+    _by_others(kind, tmp_path / "plain", tmp_path / "in")
+    released = _release(tmp_path / "in", tmp_path / "out", deface=deface)
+    if kind == "multi-frame" and deface:
+        assert "multi-frame" in released.series[0].refused
+        return
+    assert not released.series[0].refused
+    for path in (tmp_path / "out").rglob("*.dcm"):
+        told = str(pydicom.dcmread(path)) + path.read_bytes().decode("latin-1")
+        assert "quentinson" not in told.lower()
+        assert "HOSP-4711" not in told
+    _same_suv(tmp_path / "plain", tmp_path / "out")
+
+
+def test_a_segmentation_still_finds_its_pet(tmp_path):
+    """UIDs change in PET, SEG and the references between them alike."""
+    import highdicom as hd
+    from pydicom.sr.codedict import codes
+
+    paths = write_series(tmp_path / "in/pet", _images())
+    mask = np.zeros((6, 8, 8), np.uint8)
+    mask[2:4, 3:6, 3:6] = 1
+    described = hd.seg.SegmentDescription(
+        segment_number=1,
+        segment_label="Tumour of Quentinson",
+        segmented_property_category=codes.SCT.MorphologicallyAbnormalStructure,
+        segmented_property_type=codes.SCT.Neoplasm,
+        algorithm_type=hd.seg.SegmentAlgorithmTypeValues.MANUAL,
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        hd.seg.Segmentation(
+            source_images=[pydicom.dcmread(one) for one in paths],
+            pixel_array=mask,
+            segmentation_type=hd.seg.SegmentationTypeValues.BINARY,
+            segment_descriptions=[described],
+            series_instance_uid=hd.UID(), series_number=9,
+            sop_instance_uid=hd.UID(), instance_number=1,
+            manufacturer="Nobody", manufacturer_model_name="None",
+            software_versions="0", device_serial_number="0",
+        ).save_as(tmp_path / "in/seg")  # fmt: skip
+    _release(tmp_path / "in", tmp_path / "out")
+    lesions = read_scan(find_scans(tmp_path / "out").scans[0]).lesions
+    assert lesions is not None
+    np.testing.assert_array_equal(lesions.array > 0, mask > 0)
+    seg = next((tmp_path / "out").rglob("SEG-*/*.dcm"))
+    assert hd.seg.segread(seg).get_segment_description(1).segment_label == "Tumour of"

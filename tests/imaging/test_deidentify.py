@@ -303,7 +303,7 @@ VRS = st.sampled_from(["UN", "LO", "OB", "PN", "DS", "UT", "SH", "US", "SQ", "CS
 
 
 @settings(
-    max_examples=int(os.environ.get("FEDPET_EXAMPLES", "100")),
+    max_examples=int(os.environ.get("FEDPET_FUZZ", "100")),
     deadline=None,
     suppress_health_check=list(HealthCheck),
 )
