@@ -16,7 +16,13 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from fedpet.imaging.grid import HEAD_FIRST, to_common_grid
-from fedpet.imaging.physiologic import Landmarks, find_landmarks
+from fedpet.imaging.physiologic import (
+    LUNG_ML_MIN,
+    WARM_SUV_MIN,
+    Landmarks,
+    closed_pockets,
+    find_landmarks,
+)
 from fedpet.imaging.volume import Grid, Volume
 
 COARSE_MM: Final = 8.0
@@ -108,8 +114,10 @@ def find_tissues(suv: Volume, ct: Volume | None, *, search: Volume | None = None
     if not mean > 0:
         return Tissues(body_mean=mean, body_ml=body_ml, liver=None, blood=None)
     relative = (coarse / mean).astype(np.float32)
-    volume = Volume(array=relative, grid=grid)
-    body = _Coarse(relative=relative, hu=hu, grid=grid, landmarks=find_landmarks(volume, there))
+    marks = None if hu is None else _lungs(relative > WARM_SUV_MIN, hu, grid)
+    if marks is None:
+        marks = find_landmarks(Volume(array=relative, grid=grid), None)
+    body = _Coarse(relative=relative, hu=hu, grid=grid, landmarks=marks)
     liver, blood = _liver_place(body), _blood_place(body)
     return Tissues(
         body_mean=mean,
@@ -187,23 +195,52 @@ def _around(grid: Grid) -> Grid:
 
 
 def _body(suv: NDArray[np.float32], hu: NDArray[np.int16] | None) -> NDArray[np.bool_]:
-    """Return the body: denser than fat tissue's edge on the CT, or warmer than a third of itself.
+    """Return the body: where it is warmer than a third of itself and, on a CT, denser than air.
 
-    The largest piece in three dimensions, so that the couch and vials do not count.
+    The couch is dense and cold, so that it does not count.
     """
-    inside = suv > 0
-    if hu is not None:
-        inside = (hu > BODY_HU_MIN) & (suv > 0)
-    elif inside.any():
-        for _ in range(4):
-            inside = suv > 0.3 * float(suv[inside].mean(dtype=np.float64))
-    parts, count = ndimage.label(inside)
-    if count < 2:
-        return inside
-    sizes = np.bincount(parts.ravel())
-    sizes[0] = 0
-    whole: NDArray[np.bool_] = parts == int(sizes.argmax())
-    return whole
+    dense: NDArray[np.bool_] = suv > 0 if hu is None else (hu > BODY_HU_MIN) & (suv > 0)
+    share = 0.3 if hu is None else 0.1
+    inside = dense
+    for _ in range(4 if hu is None else 2):
+        if not inside.any():
+            break
+        inside = dense & (suv > share * float(suv[inside].mean(dtype=np.float64)))
+    return inside
+
+
+def _lungs(warm: NDArray[np.bool_], hu: NDArray[np.int16], grid: Grid) -> Landmarks | None:
+    """Find the lungs as `physiologic.find_landmarks` does, by sums along the axes of the grid.
+
+    Ten times as fast, which counts: every scan of a cohort is judged.
+    """
+    pockets = closed_pockets(hu)
+    sizes_ml = np.bincount(pockets.ravel())[1:] * grid.voxel_ml
+    if not sizes_ml.size or sizes_ml.max() < LUNG_ML_MIN or not warm.any():
+        return None
+    large = np.zeros(len(sizes_ml) + 1, bool)
+    large[1:] = sizes_ml >= max(LUNG_ML_MIN, 0.3 * sizes_ml.max())
+    lungs = large[pockets]
+    along_z, along_y = lungs.sum(axis=(1, 2)), lungs.sum(axis=(0, 2))
+    (top, base), (front, back) = _ends(along_z), _ends(along_y)
+    low = grid.to_lps(np.array([base, front, 0.0]))
+    high = grid.to_lps(np.array([top, back, 0.0]))
+    across = warm.sum(axis=(0, 1))
+    first = int(warm.any(axis=(1, 2)).argmax())
+    middle = float(np.arange(len(across)) @ across) / float(across.sum())
+    return Landmarks(
+        top_z=float(grid.to_lps(np.array([first, 0.0, 0.0]))[2]),
+        apex_z=float(high[2]),
+        base_z=float(low[2]),
+        middle_x=float(grid.to_lps(np.array([0.0, 0.0, middle]))[0]),
+        middle_y=float(low[1] + high[1]) / 2,
+    )
+
+
+def _ends(counts: NDArray[np.integer]) -> tuple[float, float]:
+    """Return the places of the first and the last hundredth of a histogram."""
+    share = np.cumsum(counts) / counts.sum()
+    return float(np.searchsorted(share, 0.01)), float(np.searchsorted(share, 0.99))
 
 
 def _liver_place(body: _Coarse) -> tuple[float, float, float] | None:

@@ -84,9 +84,22 @@ def find_landmarks(suv: Volume, ct: Volume | None) -> Landmarks:
 
 
 def _lung_places(hu: NDArray[np.int16], grid: Grid) -> NDArray[np.float64] | None:
-    """Return LPS places of the lungs: the largest pockets of air closed in every axial slice.
+    """Return LPS places of the lungs: the largest pockets of air closed in every axial slice."""
+    pockets = closed_pockets(hu)
+    sizes_ml = np.bincount(pockets.ravel())[1:] * grid.voxel_ml
+    if not sizes_ml.size or sizes_ml.max() < LUNG_ML_MIN:
+        return None
+    lungs = 1 + np.flatnonzero(sizes_ml >= max(LUNG_ML_MIN, 0.3 * sizes_ml.max()))
+    return grid.to_lps(np.argwhere(np.isin(pockets, lungs)).astype(np.float64))
+
+
+def closed_pockets(hu: NDArray[np.int16]) -> NDArray[np.int32]:
+    """Number the pockets of air that tissue closes in every axial slice; 0 elsewhere.
 
     Slice by slice, as nose and windpipe join the lungs to the air of the room.
+
+    Args:
+        hu: [z, y, x], axial slices.
     """
     air = hu < AIR_HU_MAX
     in_slice = np.zeros((3, 3, 3), bool)
@@ -97,12 +110,8 @@ def _lung_places(hu: NDArray[np.int16], grid: Grid) -> NDArray[np.float64] | Non
     closed = np.ones(count + 1, bool)
     closed[np.unique(np.concatenate(sides))] = False
     closed[0] = False
-    pockets, count = ndimage.label(closed[parts])
-    sizes_ml = np.bincount(pockets.ravel(), minlength=count + 1)[1:] * grid.voxel_ml
-    if not count or sizes_ml.max() < LUNG_ML_MIN:
-        return None
-    lungs = 1 + np.flatnonzero(sizes_ml >= max(LUNG_ML_MIN, 0.3 * sizes_ml.max()))
-    return grid.to_lps(np.argwhere(np.isin(pockets, lungs)).astype(np.float64))
+    pockets: NDArray[np.int32] = ndimage.label(closed[parts])[0]
+    return pockets
 
 
 def organ_at(place: NDArray[np.float64], *, volume_ml: float, landmarks: Landmarks) -> str:
