@@ -54,9 +54,11 @@ def measured(kind: str) -> dict[str, float]:
     else:
         import pydicom
 
-        folder = IBSI / "digital_phantom/dicom/image"
-        image = pydicom.dcmread(folder / "phantom.dcm").pixel_array
-        mask = pydicom.dcmread(IBSI / "digital_phantom/dicom/mask/mask.dcm").pixel_array
+        folder = IBSI / "digital_phantom/dicom"
+        image, mask = (
+            pydicom.dcmread(folder / name).pixel_array.transpose(1, 0, 2)[:, ::-1]
+            for name in ("image/phantom.dcm", "mask/mask.dcm")  # stored in coronal planes
+        )
     shape = (image.shape[0], image.shape[1], image.shape[2])
     grid = Grid(shape=shape, spacing_mm=(2.0, 2.0, 2.0), origin_mm=(0.0, 0.0, 0.0))
     region = cut_region(Volume(array=image, grid=grid), mask > 0)
