@@ -159,7 +159,9 @@ def _told(finding: Finding, words: PageWords) -> Told:
     if title and concerned:
         title = f"{title} ({words.counted(finding)})"
     kind = KINDS.get(finding.code)
-    told_fix = finding.fix if not fix or (kind and finding.fix != kind.fix) else fix
+    # A remedy of this very finding says more than that of its kind.
+    own = kind is not None and finding.fix != kind.fix
+    told_fix = finding.fix if not fix or own else fix
     return Told(
         finding=finding,
         title=title or finding.title,

@@ -63,7 +63,8 @@ def histogram(values: Sequence[float], expected: tuple[float, float] | None = No
     low, high = min(values), max(values)
     if expected is not None:
         low, high = min(low, expected[0]), max(high, expected[1])
-    step = _round_step((high - low or abs(high) or 1.0) / BINS)
+    span = max(high - low, 1e-6 * max(abs(low), abs(high)), 1e-6)
+    step = _round_step(span / BINS)
     first = math.floor(low / step)
     count = max(1, math.ceil(high / step + 1e-9) - first)
     edges = step * (first + np.arange(count + 1))

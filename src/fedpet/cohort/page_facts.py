@@ -23,10 +23,10 @@ State: TypeAlias = Literal["ok", "look", "fix", "none"]
 ROWS = ("pet", "ct", "suv", "lesions", "clinical", "endpoint")
 # The row of the strip that a finding belongs to; the rest belongs to the PET.
 ROW_OF = {
-    **dict.fromkeys(("FP-2136", "FP-2144"), "ct"),
+    **dict.fromkeys(("FP-2136", "FP-2144", "FP-2148", "FP-2149"), "ct"),
     **dict.fromkeys(("FP-2112", "FP-2113", "FP-2114", "FP-2158", "FP-2172"), "suv"),
     **dict.fromkeys((f"FP-{code}" for code in range(2120, 2136)), "suv"),
-    **dict.fromkeys(("FP-2117", "FP-2118", "FP-2170"), "lesions"),
+    **dict.fromkeys(("FP-2117", "FP-2118", "FP-2145", "FP-2146", "FP-2170"), "lesions"),
     **dict.fromkeys((f"FP-{code}" for code in range(2140, 2144)), "lesions"),
     **dict.fromkeys(("FP-2150", "FP-2152", "FP-2155", "FP-2160", "FP-2161"), "clinical"),
     **dict.fromkeys(("FP-2162", "FP-2166", "FP-2171", "FP-2175"), "clinical"),

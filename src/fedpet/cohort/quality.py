@@ -14,6 +14,7 @@ from fedpet.cohort.cache import Record
 from fedpet.cohort.clinical import Table
 from fedpet.cohort.endpoints import LABELS, Endpoints
 from fedpet.cohort.findings import Finding, counted, found, without_numbers
+from fedpet.cohort.remedies import REMEDIES
 from fedpet.imaging.remarks import TITLES, Rejected
 
 BODY_SUV = (0.3, 3.0)
@@ -126,6 +127,7 @@ def about_records(records: Mapping[str, Record], *, masks_given: bool) -> list[F
                 f"{TITLES.get(code, 'A remark')}: {counted(len(subjects), 'scan')}.",
                 subjects=subjects,
                 severity="info" if code in GOOD_TO_KNOW else "warning",
+                fix=REMEDIES.get(code, ""),
                 details=[text for _, text in ones],
             )
         )
