@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import io
+import os
+import signal
+import time
+from contextlib import suppress
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
@@ -11,6 +16,7 @@ from rich.console import Console
 from fedpet.cli.board import Board, board_of
 from fedpet.cli.drawing import draw_board, draw_work, sparkline, time_left
 from fedpet.cli.following import Lines, follow
+from fedpet.cli.main import interruptible
 from fedpet.cli.terminal import Terminal
 from fedpet.cli.work import Share, Work
 from fedpet.federation.records import (
@@ -168,3 +174,18 @@ def test_a_sparkline_is_never_longer_than_its_values(values):
 def test_time_left_is_short(seconds):
     """It stands at the end of a line."""
     assert len(time_left(seconds)) <= 20
+
+
+def test_a_ctrl_c_that_a_library_swallows_still_ends_the_run():
+    """While torch is being imported, a bare `except` may take it; the reader pressed it."""
+    terminal = Terminal(verbosity=-1)
+
+    def records():
+        with suppress(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(1)
+        yield from round_records(1)
+        yield Finished({}, {})
+
+    with interruptible(terminal), pytest.raises(KeyboardInterrupt):
+        follow(records(), plan=toy_plan(), terminal=terminal)

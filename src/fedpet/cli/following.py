@@ -94,6 +94,9 @@ def follow(records: Iterator[Record], *, plan: Plan, terminal: Terminal) -> Fini
         records: From the experiment.
         plan: What is run.
         terminal: Where to draw.
+
+    Raises:
+        KeyboardInterrupt: At the next record after Ctrl-C, wherever it fell.
     """
     board = board_of(plan)
     finished: Finished | None = None
@@ -106,6 +109,8 @@ def follow(records: Iterator[Record], *, plan: Plan, terminal: Terminal) -> Fini
             screen = None
             lines = Lines(terminal.say, every_step=terminal.verbosity > 0)
         for record in records:
+            if terminal.interrupted:
+                raise KeyboardInterrupt  # a library swallowed it
             now_s = time.monotonic()
             board = board.taken(record, now_s=now_s)
             if screen is not None:

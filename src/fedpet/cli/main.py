@@ -155,7 +155,13 @@ def main() -> None:
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # closed by whoever started us
             setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115  (until the end)
-    sys.exit(run(sys.argv[1:]))
+    code = run(sys.argv[1:])
+    if code == faults.EXIT_INTERRUPTED:
+        # Python ends by the signal, not with our code, if Ctrl-C fell into an `exec` of a library.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def run(args: Sequence[str]) -> int:
@@ -167,7 +173,7 @@ def run(args: Sequence[str]) -> int:
     terminal = Terminal(format=_format_of(args), color="NO_COLOR" not in os.environ)
     code = 0
     try:
-        with _interruptible():
+        with interruptible(terminal):
             found = FEDPET.main(
                 args=list(args), prog_name="fedpet", standalone_mode=False, obj=terminal
             )
@@ -193,8 +199,11 @@ def _format_of(args: Sequence[str]) -> str:
 
 
 @contextmanager
-def _interruptible() -> Iterator[None]:
-    """Let a second Ctrl-C leave at once: what is closed is on disk, nothing else is kept."""
+def interruptible(terminal: Terminal) -> Iterator[None]:
+    """Let a second Ctrl-C leave at once: what is closed is on disk, nothing else is kept.
+
+    The first one is noted too: a library that is being imported may swallow the exception.
+    """
     before = signal.getsignal(signal.SIGINT)
     if before is not signal.default_int_handler:
         yield
@@ -202,6 +211,7 @@ def _interruptible() -> Iterator[None]:
 
     def handle(_: int, __: FrameType | None) -> None:
         signal.signal(signal.SIGINT, lambda *_: os._exit(faults.EXIT_INTERRUPTED))
+        terminal.interrupted = True
         raise KeyboardInterrupt
 
     signal.signal(signal.SIGINT, handle)

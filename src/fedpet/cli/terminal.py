@@ -51,6 +51,7 @@ class Terminal:
         crash_folder: Where a report of our own fault would be written.
         resume: The command that continues what Ctrl-C interrupts; empty if nothing was begun.
         warnings: What the reader should know although the command went well.
+        interrupted: Whether Ctrl-C was pressed.
     """
 
     format: str = "text"
@@ -60,6 +61,7 @@ class Terminal:
     crash_folder: Path = field(default_factory=Path)
     resume: str = ""
     warnings: list[str] = field(default_factory=list)
+    interrupted: bool = False
 
     @property
     def json(self) -> bool:
