@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 import warnings
 from contextlib import suppress
 from pathlib import Path
@@ -179,3 +181,13 @@ def test_a_damaged_stream_is_an_error_of_its_scan(tmp_path: Path, syntax: str) -
     scan = find_scans(tmp_path).scans[0]
     with suppress(DataError):
         read_scan(scan)
+
+
+def test_a_folder_named_dl_beside_a_script_breaks_nothing(tmp_path: Path) -> None:
+    """GDCM imports whatever has that name; for a deep-learning project it is a likely one."""
+    (tmp_path / "dl").mkdir()
+    (tmp_path / "dl/__init__.py").write_text("raise RuntimeError")
+    script = tmp_path / "script.py"
+    script.write_text("import fedpet.imaging.index, sys; assert 'dl' not in sys.modules")
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from fedpet.imaging import tags
 from fedpet.imaging.header import Header
+from fedpet.imaging.objections import modality_of
 from fedpet.imaging.places import INSIDE
 from fedpet.imaging.reading import read_header
 from fedpet.imaging.remarks import Rejected
@@ -76,7 +77,7 @@ def _follow(here: _Branch, record: Header) -> None:
     elif kind == "STUDY":
         here.series = here.modality = ""
     elif kind == "SERIES":
-        here.series, here.modality = record.text(tags.SERIES_UID), record.text(tags.MODALITY)
+        here.series, here.modality = record.text(tags.SERIES_UID), modality_of(record)
 
 
 def _told(lost: dict[tuple[str, str, str], int], *, outside: int, found: int) -> list[Rejected]:

@@ -140,13 +140,20 @@ class _Reader:
             if explicit:
                 group, element, vr, length = _EXPLICIT.unpack_from(data, position)
                 start = position + 8
-                if vr in _LONG_VR:
+                if vr in _SHORT_VR:  # nine of ten elements, and nearly none is wanted
+                    tag = group << 16 | element
+                    if last < tag < tags.PIXELS_FLOAT and tag not in wanted:
+                        last, position = tag, start + length
+                        if position > end:
+                            raise MoreError if top else UnusualError
+                        continue
+                elif vr not in _LONG_VR:
+                    raise UnusualError
+                else:
                     if start + 4 > end:
                         raise MoreError if top else UnusualError
                     length = _ULONG.unpack_from(data, start)[0]
                     start += 4
-                elif vr not in _SHORT_VR:
-                    raise UnusualError
             else:
                 group, element, length = _TAG_LENGTH.unpack_from(data, position)
                 start, vr = position + 8, b""

@@ -27,6 +27,27 @@ LOSSY: Final = frozenset(f"1.2.840.10008.1.2.4.{number}" for number in ("50", "5
 MAYBE_LOSSY: Final = frozenset(f"1.2.840.10008.1.2.4.{number}" for number in ("91", "203"))
 
 
+# Only words of the standard are repeated: a damaged header may hold a name in any attribute.
+_MODALITIES = (
+    "PT CT MR NM SEG RTSTRUCT RTPLAN RTDOSE RTIMAGE RTRECORD SR PR KO OT SC US DX CR XA MG RF REG "
+    "RWV DOC FID SM ES GM XC IO IVUS OPT HC ECG EPS STAIN PLAN M3D ST TG DG"
+)
+_UNITS = (
+    "CNTS NONE CM2 CM2ML PCNT CPS BQML MGMINML UMOLMINML MLMING MLG 1CM UMOLML PROPCNTS PROPCPS "
+    "MLMINML MLML GML STDDEV"
+)
+KNOWN_MODALITIES: Final = frozenset(_MODALITIES.split())
+KNOWN_UNITS: Final = frozenset(_UNITS.split())
+KNOWN_DECAY: Final = ("", "NONE", "START", "ADMIN")
+KNOWN_SUV: Final = ("", "BW", "BSA", "LBM", "LBMJAMES128", "LBMJANMA", "IBW")
+
+
+def modality_of(header: Header) -> str:
+    """Return the modality if the standard knows it, or nothing."""
+    modality = header.text(tags.MODALITY)
+    return modality if modality in KNOWN_MODALITIES else ""
+
+
 def is_multi_frame(header: Header) -> bool:
     """Tell whether a file holds a whole PET or CT volume."""
     return header.text(tags.SOP_CLASS) in MULTI_FRAME.get(header.text(tags.MODALITY), ())
@@ -34,11 +55,10 @@ def is_multi_frame(header: Header) -> bool:
 
 def objection(header: Header) -> str:
     """Tell why an image can never be a candidate; empty if it may be one."""
-    modality = header.text(tags.MODALITY)
+    modality = modality_of(header)
     classes = IMAGE_CLASSES.get(modality)
     if classes is None:
-        known = modality if modality.isascii() and modality.isalnum() else ""
-        return f"It is {known[:16] or 'of no modality'}, neither PET, CT nor a lesion mask."
+        return f"It is {modality or 'of no known modality'}, neither PET, CT nor a lesion mask."
     if header.text(tags.SOP_CLASS) not in classes:
         return "It is not stored as a PET or CT image, but for example as a secondary capture."
     views = PROJECTIONS & {word.upper() for word in header.words(tags.IMAGE_TYPE)}
@@ -71,8 +91,12 @@ def _objection_to_pet(header: Header) -> str:
         return "It does not say that decay was corrected: (0028,0051) lacks DECY."
     units = header.text(tags.UNITS)
     if units not in QUANTITATIVE:
-        known = units if units.isascii() and units.isalnum() else ""
-        return f"Its units (0054,1001) are '{known[:16]}', not activity or SUV."
+        known = units if units in KNOWN_UNITS else ""
+        return f"Its units (0054,1001) are '{known}', not activity or SUV."
+    if header.text(tags.DECAY_CORRECTION) not in KNOWN_DECAY:
+        return "Its (0054,1102) Decay Correction is none that the standard knows."
+    if header.text(tags.SUV_TYPE) not in KNOWN_SUV:
+        return "Its (0054,1006) SUV Type is none that the standard knows."
     if header.number(tags.INTERCEPT) not in (None, 0.0):
         return "Its rescale intercept is not zero."
     return _lossy(header)

@@ -109,7 +109,7 @@ def _parse(file: IO[bytes], head: bytes, opened: Opened, wanted: Wanted) -> Head
                     f"A DICOM file has more than {HEADER_BYTES_MAX >> 20} MiB before its pixels.",
                     code="FP-2111",
                 ) from None
-            more = file.read(7 * len(head)) if len(head) < opened.size else b""
+            more = file.read(max(0, min(7 * len(head), opened.size - len(head))))
             if not more:
                 return None
             head += more
@@ -140,17 +140,20 @@ def read_with_pydicom(path: str, *, pixels: bool) -> pydicom.FileDataset:
         DataError: If the file is larger than the header may be, or deflated: pydicom would
             inflate without a limit.
     """
-    opened = open_place(path)
-    with opened.file as file:
-        limit = HEADER_BYTES_MAX * (8 if pixels else 1)
-        if opened.size > limit:
-            raise DataError(
-                f"A DICOM file of {opened.size >> 20} MiB is encoded in a way that is not read "
-                "at such a size.",
-                do="Export it as Explicit VR Little Endian.",
-                code="FP-2111",
-            )
-        data = file.read(limit)
+    limit = HEADER_BYTES_MAX * (8 if pixels else 1)
+    try:
+        opened = open_place(path)
+        with opened.file as file:
+            data = file.read(opened.size) if opened.size <= limit else b""
+    except UNREACHABLE as error:
+        raise unreachable(error) from error
+    if opened.size > limit:
+        raise DataError(
+            f"A DICOM file of {opened.size >> 20} MiB is encoded in a way that is not read at such "
+            "a size.",
+            do="Export it as Explicit VR Little Endian.",
+            code="FP-2111",
+        )
     if DEFLATED.encode() in data[:META_BYTES]:
         raise DataError("A deflated DICOM file is damaged.", code="FP-2111")
     return pydicom.dcmread(io.BytesIO(data), stop_before_pixels=not pixels)

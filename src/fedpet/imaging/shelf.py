@@ -12,7 +12,7 @@ from fedpet.imaging.frames import frames_of
 from fedpet.imaging.header import Header
 from fedpet.imaging.intake import SeriesIntake, volume_key
 from fedpet.imaging.mask_files import MASK_MODALITIES, MaskFile, mask_file
-from fedpet.imaging.objections import IMAGE_CLASSES, is_multi_frame, objection
+from fedpet.imaging.objections import IMAGE_CLASSES, is_multi_frame, modality_of, objection
 from fedpet.imaging.places import INSIDE
 from fedpet.imaging.reading import Seen, look_at
 from fedpet.imaging.remarks import Rejected
@@ -87,7 +87,7 @@ class Shelf:
         key = (
             text(tags.PATIENT_ID),
             text(tags.SERIES_UID),
-            text(tags.MODALITY),
+            modality_of(header),
             reason,
             text(tags.STUDY_DATE) or text(tags.SERIES_DATE),
             text(tags.SERIES_NUMBER),
