@@ -31,8 +31,9 @@ from pynetdicom import AE, evt
 port, called, *folders = sys.argv[1:]
 files = [p for folder in folders for p in sorted(Path(folder).rglob("*")) if p.is_file()]
 entity = AE(ae_title="CONSOLE")
-for uid in {str(pydicom.dcmread(p, stop_before_pixels=True).SOPClassUID) for p in files}:
-    entity.add_requested_context(uid)
+heads = [pydicom.dcmread(p, stop_before_pixels=True) for p in files]
+for uid, syntax in {(d.SOPClassUID, d.file_meta.TransferSyntaxUID) for d in heads}:
+    entity.add_requested_context(uid, syntax)
 def at_once(event):
     event.assoc.dul.socket.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 at_once = [(evt.EVT_CONN_OPEN, at_once)]

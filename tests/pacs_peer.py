@@ -93,6 +93,7 @@ class Peer:
         datasets: Its objects.
         destinations: Where it sends on C-MOVE, by AE title.
         losing: Series whose last object it cannot send, as often as told.
+        aborting: How many requests to send it ends by hanging up.
         questions: C-FIND identifiers that it was asked.
         received: Objects that were sent to it.
         fetched: Series that it was asked for.
@@ -101,6 +102,7 @@ class Peer:
     datasets: list[Dataset] = field(default_factory=list)
     destinations: dict[str, tuple[str, int]] = field(default_factory=dict)
     losing: dict[str, int] = field(default_factory=dict)
+    aborting: int = 0
     questions: list[Dataset] = field(default_factory=list)
     received: list[Dataset] = field(default_factory=list)
     fetched: list[str] = field(default_factory=list)
@@ -155,6 +157,10 @@ class Peer:
     def _send(self, event: Event) -> Iterator[object]:
         series = str(event.identifier.SeriesInstanceUID)
         self.fetched.append(series)
+        if self.aborting:
+            self.aborting -= 1
+            event.assoc.abort()
+            return
         chosen = [one for one in self.datasets if one.SeriesInstanceUID == series]
         if self.losing.get(series, 0):
             self.losing[series] -= 1

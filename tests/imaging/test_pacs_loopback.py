@@ -216,6 +216,32 @@ def test_a_series_that_stays_incomplete_fails_its_line_and_no_other(tmp_path, pe
     assert (done.series, done.skipped, done.failed) == (1, 7, {})
 
 
+def test_a_pacs_that_hangs_up_is_called_again(tmp_path, source, peer):
+    """A PACS that restarts in the night costs a series its second attempt, nothing else."""
+    peer.aborting = 2
+    with serving(peer) as port:
+        done, _ = run(settings(port), tmp_path)
+    assert (done.complete, done.failed) == (2, {})
+    assert contents(tmp_path / "images") == wanted_files(source)
+
+
+def test_a_pacs_that_always_hangs_up_ends_the_pull(tmp_path, peer):
+    """Five failures in a row are no accident of one series."""
+    peer.aborting = 99
+    with serving(peer) as port, pytest.raises(EngineError) as told:
+        run(settings(port), tmp_path)
+    assert told.value.code == "FP-3019"
+    assert nameless(told.value)
+
+
+def test_something_that_accepts_and_says_nothing_is_told(tmp_path):
+    """After the time of pacs.toml, not for ever."""
+    with socket.create_server(("127.0.0.1", 0)) as server, pytest.raises(EngineError) as told:
+        echo(settings(server.getsockname()[1], timeout_s=1.0), tmp_path)
+    assert told.value.code == "FP-3015"
+    assert "no DICOM answer came in 1 s" in str(told.value)
+
+
 def test_a_pacs_without_c_get_is_told_with_the_other_ways(tmp_path, peer):
     """Many PACS speak C-MOVE only."""
     with serving(peer, services=["find", "move"]) as port, pytest.raises(EngineError) as told:

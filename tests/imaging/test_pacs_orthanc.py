@@ -8,7 +8,9 @@ import signal
 import sys
 from pathlib import Path
 
+import pydicom
 import pytest
+from pydicom.uid import RLELossless
 
 from orthanc import Namespace, Orthanc, namespace, orthanc, wait_for
 from pacs_peer import contents, free_port, read_all, write_certificates, write_subjects
@@ -25,9 +27,13 @@ def network():
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory):
-    """Three patients: PET, CT, RTSTRUCT, SEG, and a secondary capture."""
+    """Three patients: PET, CT (one of them compressed), RTSTRUCT, SEG, a secondary capture."""
     folder = tmp_path_factory.mktemp("source")
     write_subjects(folder, PATIENTS)
+    for path in (folder / PATIENTS[0] / "CT").iterdir():
+        dataset = pydicom.dcmread(path)
+        dataset.compress(RLELossless, generate_instance_uid=False)
+        dataset.save_as(path)
     return folder
 
 
@@ -141,6 +147,26 @@ def test_what_is_pulled_equals_what_was_stored(tmp_path, network, pacs, source, 
     assert contents(folder / "images") == wanted(source)
     code, answer, _ = ask(network, *call)
     assert (code, answer["data"]["pull"]["skipped"], answer["data"]["pull"]["files"]) == (0, 12, 0)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("/dicom-web", "/nothing-here", "404"),
+        ("password of a test", "wrong", "wants a login"),
+        ("http://127.0.0.1:", "http://127.0.0.1:1", "Cannot reach"),
+    ],
+)
+def test_what_the_web_service_refuses_is_told_in_words(tmp_path, network, pacs, old, new, words):
+    """HTTP's addresses carry identifiers; none of them is shown."""
+    folder = hospital(tmp_path, pacs)
+    for path in (folder / "node/pacs.toml", folder / "node/password"):
+        path.write_text(path.read_text().replace(old, new))
+    call = ("find", folder, "--list", folder / "patients.csv", "--by", "web")
+    code, answer, told = ask(network, *call)
+    assert code in (4, 5)
+    assert answer["error"]["code"] in ("FP-3024", "FP-3015")
+    assert words in told
 
 
 def test_a_pull_that_was_killed_is_continued(tmp_path, network, pacs, source):

@@ -47,6 +47,7 @@ def association(
     folder: Path,
     contexts: Sequence[PresentationContext],
     *,
+    service: str,
     roles: Sequence[SCP_SCU_RoleSelectionNegotiation] = (),
     further: Sequence[evt.EventHandlerType] = (),
 ) -> Iterator[Association]:
@@ -56,6 +57,7 @@ def association(
         settings: Where the PACS is.
         folder: Of pacs.toml, from where certificates are named.
         contexts: What we want to do.
+        service: Its name, for messages: `C-FIND`.
         roles: Reversed roles, for C-GET.
         further: Event handlers.
 
@@ -64,6 +66,7 @@ def association(
     """
     tls = client_context(settings.tls, folder) if settings.pacs.tls else None
     limits = settings.limits
+    started_s = perf_counter()
     opened = entity(settings).associate(
         _address(settings),
         settings.pacs.port,
@@ -79,7 +82,8 @@ def association(
         ],
     )
     if not opened.is_established:
-        raise _why_not(opened, settings, tls)
+        waited_s = perf_counter() - started_s
+        raise _why_not(opened, settings, tls, service=service, waited_s=waited_s)
     try:
         yield opened
     except BaseException:
@@ -96,7 +100,7 @@ def echo(settings: PacsSettings, folder: Path) -> float:
     Raises:
         FedpetError: If it is not, or does not know us.
     """
-    with association(settings, folder, [build_context(Verification)]) as opened:
+    with association(settings, folder, [build_context(Verification)], service="C-ECHO") as opened:
         started = perf_counter()
         status = status_of(opened.send_c_echo())
         if status != 0:
@@ -125,7 +129,12 @@ def _address(settings: PacsSettings) -> str:
 
 
 def _why_not(
-    opened: Association, settings: PacsSettings, tls: ssl.SSLContext | None
+    opened: Association,
+    settings: PacsSettings,
+    tls: ssl.SSLContext | None,
+    *,
+    service: str,
+    waited_s: float,
 ) -> FedpetError:
     """Find out why an association did not come about."""
     answer = opened.acceptor.primitive
@@ -137,8 +146,12 @@ def _why_not(
             reason=int(answer.diagnostic or 0),
         )
     if answer is not None:  # accepted, but none of the contexts
-        return words.not_offered(settings, "this service")
-    return probe(settings, tls) or words.tls_expected(settings)
+        return words.not_offered(settings, service)
+    if found := probe(settings, tls):
+        return found
+    if waited_s >= settings.limits.timeout_s:
+        return words.mute(settings)
+    return words.tls_expected(settings)
 
 
 def probe(settings: PacsSettings, tls: ssl.SSLContext | None) -> FedpetError | None:

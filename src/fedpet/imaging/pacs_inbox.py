@@ -68,10 +68,17 @@ def read_uids(dataset: bytes | memoryview, *, syntax: str) -> Uids | None:
     Returns:
         None if they are absent, are no UIDs, or the data set is damaged.
     """
-    uid = UID(syntax)
+    head = dataset[:HEAD_BYTES]
+    found = _uids(head, UID(syntax))
+    if found is None and len(dataset) > len(head):
+        found = _uids(dataset, UID(syntax))
+    return found
+
+
+def _uids(dataset: bytes | memoryview, uid: UID) -> Uids | None:
     try:
         read = read_dataset(
-            BytesIO(dataset[:HEAD_BYTES]),
+            BytesIO(dataset),
             uid.is_implicit_VR,
             uid.is_little_endian,
             stop_when=_after_last,

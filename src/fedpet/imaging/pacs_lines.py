@@ -96,7 +96,7 @@ def finder(
         with web_client(settings, folder) as client:
             yield lambda wanted: web_find(client, wanted, modalities=modalities)
         return
-    line = Line(lambda: association(settings, folder, [build_context(FindModel)]))
+    line = Line(lambda: association(settings, folder, [build_context(FindModel)], service="C-FIND"))
 
     def find(wanted: Wanted) -> tuple[SeriesFound, ...]:
         try:
@@ -133,7 +133,9 @@ def fetcher(
         yield _web(settings, folder, inbox)
     elif by == "move":
         with receiver(settings, folder, inbox):
-            line = Line(lambda: association(settings, folder, [build_context(MoveModel)]))
+            line = Line(
+                lambda: association(settings, folder, [build_context(MoveModel)], service="C-MOVE")
+            )
             yield from _through(line, lambda opened, found: move(opened, found, settings))
     else:
         line = Line(
@@ -141,6 +143,7 @@ def fetcher(
                 settings,
                 folder,
                 [build_context(GetModel), *storage_contexts(modalities)],
+                service="C-GET",
                 roles=storage_roles(modalities),
                 further=[(evt.EVT_C_STORE, keep, [inbox])],
             )

@@ -120,6 +120,17 @@ def tls_failed(settings: PacsSettings, why: str) -> EngineError:
     )
 
 
+def mute(settings: PacsSettings) -> EngineError:
+    """Return the error for something that accepts connections and says nothing."""
+    waited = f"{settings.limits.timeout_s:g} s"
+    return unreachable(
+        settings,
+        f"The connection was accepted, but no DICOM answer came in {waited}.",
+        "Check the port: it may belong to another program, or speak TLS only (tls = true under "
+        "[pacs]). A busy PACS may need a longer [limits] timeout_s.",
+    )
+
+
 def tls_expected(settings: PacsSettings) -> EngineError:
     """Return the error for a connection that was closed before anything was said."""
     pacs = settings.pacs
