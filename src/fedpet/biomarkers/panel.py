@@ -20,6 +20,7 @@ from fedpet.imaging.volume import Volume
 
 # Radiomics of PET: isotropic voxels make hospitals comparable; levels as the IBSI advises for SUV.
 RADIOMICS_MM: Final = (3.0, 3.0, 3.0)
+RADIOMICS_RANGE: Final = (0.0, float("inf"))  # filtered back projection may fall below 0
 RADIOMICS_LEVELS: Final = Levels(width=0.25, lowest=0.0)
 HISTOGRAM_LEVELS: Final = Levels(width=0.1, lowest=0.0)
 
@@ -94,7 +95,7 @@ def measure_radiomics(suv: Volume, lesions: Volume) -> dict[str, float]:
     """Measure the radiomics of the largest lesion, on voxels of 3 mm and levels of 0.25 SUV.
 
     Matrices are three-dimensional, directions merged. The intensity-volume histogram has levels
-    of 0.1 SUV.
+    of 0.1 SUV. Voxels below 0 do not count; a lesion of nothing else has no radiomics (NaN).
 
     Args:
         suv: SUV on the PET's own grid.
@@ -114,9 +115,11 @@ def measure_radiomics(suv: Volume, lesions: Volume) -> dict[str, float]:
     inside = np.zeros(lesions.array.shape, bool)
     inside[tuple(chosen.T)] = True
     try:
-        region = cut_region(suv, inside, spacing_mm=RADIOMICS_MM)
+        region = cut_region(suv, inside, spacing_mm=RADIOMICS_MM, value_range=RADIOMICS_RANGE)
     except DataError:  # a lesion of a voxel or two that no new voxel is half covered by
         region = cut_region(suv, inside)
+    if region.values[region.inside].min() < 0:
+        return dict.fromkeys(RADIOMICS, float("nan"))
     found = measure_region(region, RADIOMICS_LEVELS, volume_levels=HISTOGRAM_LEVELS)
     return {name.lower(): value for name, value in found.items()}
 

@@ -70,7 +70,7 @@ def aggregate(
             counted.append((table.sum(axis=0), float(voxels.sum())))
     found = [features(table, number * times) for table, number in counted if table.any()]
     if not found:
-        empty = features(np.eye(2), 2.0)
+        empty = features(np.ones_like(counted[0][0]), 2.0)
         return dict.fromkeys(empty, float("nan"))
     return {name: float(np.mean([one[name] for one in found])) for name in found[0]}
 

@@ -15,7 +15,7 @@ from fedpet.imaging.volume import Volume
 # Room around the region: for the sphere of the local peak and for cubic splines.
 MARGIN_MM: Final = 8.0
 MARGIN_VOXELS: Final = 4
-LEVELS_MAX: Final = 4096
+LEVELS_MAX: Final = 2048
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,19 +15,13 @@ from fedpet.biomarkers.radiomics.aggregation import (
 )
 from fedpet.biomarkers.radiomics.emphasis import named
 
-size_features = named(
-    "szm",
-    (
-        *("sze", "lze", "lgze", "hgze", "szlge", "szhge", "lzlge", "lzhge", "glnu", "glnu_norm"),
-        *("zsnu", "zsnu_norm", "z_perc", "gl_var", "zs_var", "zs_entr"),
-    ),
+SIZE_NAMES = (
+    *("sze", "lze", "lgze", "hgze", "szlge", "szhge", "lzlge", "lzhge", "glnu", "glnu_norm"),
+    *("zsnu", "zsnu_norm", "z_perc", "gl_var", "zs_var", "zs_entr"),
 )
-distance_features = named(
-    "dzm",
-    (
-        *("sde", "lde", "lgze", "hgze", "sdlge", "sdhge", "ldlge", "ldhge", "glnu", "glnu_norm"),
-        *("zdnu", "zdnu_norm", "z_perc", "gl_var", "zd_var", "zd_entr"),
-    ),
+DISTANCE_NAMES = (
+    *("sde", "lde", "lgze", "hgze", "sdlge", "sdhge", "ldlge", "ldhge", "glnu", "glnu_norm"),
+    *("zdnu", "zdnu_norm", "z_perc", "gl_var", "zd_var", "zd_entr"),
 )
 MERGING: dict[Dimensions, Aggregation] = {"2D": "2D_avg", "2_5D": "2_5D_avg", "3D": "3D_avg"}
 
@@ -52,14 +46,24 @@ def zones(
     flat = dimensions != "3D"
     level, number, size, distance = _found(levels, _depth(shape, flat=flat), flat=flat)
     voxels = voxels_in(levels, flat=flat)
-    merging = MERGING[dimensions]
     slices = levels.shape[0] if flat else 1
-    by_size = _table(level, number, size, slices)
-    by_distance = _table(level, number, distance, slices)
-    return {
-        **aggregate([by_size], voxels, size_features, aggregation=merging),
-        **aggregate([by_distance], voxels, distance_features, aggregation=merging),
-    }
+    found: dict[str, float] = {}
+    for prefix, names, values in (
+        ("szm", SIZE_NAMES, size),
+        ("dzm", DISTANCE_NAMES, distance),
+    ):
+        # Sizes are few but large: columns only for those that occur.
+        columns, column = np.unique(values, return_inverse=True)
+        top = int(level.max())
+        code = (number * top + level - 1) * len(columns) + column
+        table: Table = np.bincount(code, minlength=slices * top * len(columns)).astype(np.float64)
+        found |= aggregate(
+            [table.reshape(slices, top, len(columns))],
+            voxels,
+            named(prefix, names, columns),
+            aggregation=MERGING[dimensions],
+        )
+    return found
 
 
 def _depth(shape: NDArray[np.bool_], *, flat: bool) -> NDArray[np.int64]:
@@ -95,16 +99,3 @@ def _found(
             )
         )
     return tuple(np.concatenate(part) for part in zip(*found, strict=True))
-
-
-def _table(
-    level: NDArray[np.int64], number: NDArray[np.int64], size: NDArray[np.int64], slices: int
-) -> Table:
-    """Count zones, with a column only for sizes up to the largest."""
-    top, largest = int(level.max()), int(size.max())
-    if slices * top * largest > 1 << 27:  # huge flat zones: columns would not fit into memory
-        largest = int(min(largest, (1 << 27) // (slices * top)))
-        size = np.minimum(size, largest)
-    code = (number * top + level - 1) * largest + size - 1
-    table = np.bincount(code, minlength=slices * top * largest)
-    return table.reshape(slices, top, largest).astype(np.float64)
