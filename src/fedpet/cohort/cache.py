@@ -15,6 +15,7 @@ import os
 import shutil
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -22,7 +23,8 @@ import blosc2
 import numpy as np
 from numpy.typing import NDArray
 
-from fedpet.cohort.manifest import file_digest, read_manifest, write_private
+from fedpet.cohort.manifest import FILE as MANIFEST
+from fedpet.cohort.manifest import Manifest, file_digest, read_manifest, write_private
 from fedpet.errors import NotFoundError, StoreError
 
 # Raise it whenever the same files would give other numbers.
@@ -125,7 +127,7 @@ def write_entry(
         chunks=(1, *volume.shape[1:]),
         blocks=(1, min(BLOCK_SLICES, volume.shape[1]), *volume.shape[2:]),
         cparams=blosc2.CParams(
-            codec=blosc2.Codec.ZSTD, clevel=1, filters=[blosc2.Filter.BITSHUFFLE], nthreads=1
+            codec=blosc2.Codec.LZ4, clevel=1, filters=[blosc2.Filter.SHUFFLE], nthreads=1
         ),
     )
     (part / VOLUME).chmod(0o600)
@@ -171,22 +173,42 @@ def open_volume(folder: Path, subject: str) -> SampleVolume:
         NotFoundError: If no cohort was built there, or the subject is not in it.
         StoreError: If the volume is missing or altered.
     """
-    manifest = read_manifest(folder)
+    manifest = _manifest(folder)
     if subject not in manifest.entries:
         raise NotFoundError("The cohort has no such subject.")
-    record = read_entry(folder / FOLDER, manifest.entries[subject])
-    if record is None or record.volume != manifest.content[f"volume/{subject}"]:
+    entry = folder / FOLDER / manifest.entries[subject]
+    try:
+        record = _record(json.loads((entry / RECORD).read_bytes()))
+        data = (entry / VOLUME).read_bytes()
+        whole = hashlib.sha256(data).hexdigest() == record.files[VOLUME]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        whole = False
+    if not whole or record.volume != manifest.content[f"volume/{subject}"]:
         raise StoreError(
             "The images of a subject are missing or were altered.", do="Build the cohort again."
         )
-    path = folder / FOLDER / manifest.entries[subject] / VOLUME
-    array = blosc2.open(str(path), mode="r")[:]
+    array = blosc2.ndarray_from_cframe(data)[:]
     channel = dict(zip(record.channels, array, strict=True))
     return SampleVolume(
         suv=channel["pet"].view(np.uint16).astype(np.float32) / np.float32(SUV_STEPS),
         ct_hu=channel.get("ct"),
         lesions=channel["lesions"].view(np.uint16) if "lesions" in channel else None,
     )
+
+
+def _manifest(folder: Path) -> Manifest:
+    """Read a manifest, once for many subjects."""
+    try:
+        status = (folder / MANIFEST).stat()
+    except OSError:
+        return read_manifest(folder)
+    return _manifest_of(folder, status.st_ino, status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=16)
+def _manifest_of(folder: Path, inode: int, size: int, modified_ns: int) -> Manifest:
+    del inode, size, modified_ns
+    return read_manifest(folder)
 
 
 def prune(folder: Path, keep: Collection[str]) -> int:
