@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from dataclasses import fields, replace
 
@@ -95,7 +96,9 @@ ABSENT: dict[str, object] = {
     "frame_reference_s": (None, None),
     "frame_duration_s": (None, None),
 }
-OPTIONAL = tuple(one.name for one in fields(PetFacts) if one.name not in ("units", "stated"))
+OPTIONAL = tuple(
+    one.name for one in fields(PetFacts) if one.name not in ("units", "stated", "sources")
+)
 
 
 @settings(max_examples=300)
@@ -287,6 +290,43 @@ def test_two_times_of_injection_that_disagree_are_told() -> None:
     assert np.allclose(scale.factors, EXPECTED)
     assert [one.code for one in scale.remarks] == ["FP-2131"]
     assert len(scale.provenance.injections) == 2
+
+
+def test_a_tracer_that_lives_for_days_may_be_injected_days_before() -> None:
+    """Zirconium-89 is imaged after days; its date is not an error, and without it nothing is."""
+    days = 4 * clock.DAY_S
+    facts = replace(FACTS, half_life_s=282_240.0, injection=DAY + TEN - days, injection_time=TEN)
+    scale = to_suv(facts)
+    assert scale.provenance.uptake_s == days + 3600
+    assert "FP-2132" not in [one.code for one in scale.remarks]
+    assert "FP-2134" in [one.code for one in scale.remarks]
+    with pytest.raises(DataError, match="without its date"):
+        to_suv(replace(facts, injection=None))
+
+
+def test_several_injections_are_not_guessed(tmp_path) -> None:
+    """Dual tracers, or a second injection after extravasation: the first item need not be it."""
+
+    def twice(dataset: Dataset, number: int) -> None:
+        (first,) = dataset.RadiopharmaceuticalInformationSequence
+        second = copy.deepcopy(first)
+        second.RadionuclideTotalDose = "100000000"
+        dataset.RadiopharmaceuticalInformationSequence = [first, second]
+
+    def same(dataset: Dataset, number: int) -> None:
+        (first,) = dataset.RadiopharmaceuticalInformationSequence
+        dataset.RadiopharmaceuticalInformationSequence = [first, copy.deepcopy(first)]
+
+    stored = np.full((2, 3, 3), 5)
+    write_series(tmp_path / "twice", stored, change=twice)
+    write_series(tmp_path / "same", stored, change=same)
+    scan = find_scans(tmp_path / "twice").scans[0]
+    with pytest.raises(DataError, match="2 different injections"):
+        read_scan(scan)
+    by = Corrections(dose_bq=350e6, injection=clock.parse_datetime("20250102100000"))
+    found = read_scan(scan, corrections=by).suv.array
+    expected = read_scan(find_scans(tmp_path / "same").scans[0]).suv.array
+    assert np.allclose(found, expected)
 
 
 def test_counts_per_second_are_refused_with_the_reason() -> None:

@@ -40,6 +40,7 @@ def from_activity(facts: PetFacts, kind: Kind, *, k: float | None, rule: str) ->
     size = size_of(facts, kind)
     low, high = DOSE_BQ
     dose = needed(facts.dose_bq, "injected dose (0018,1074)", low=low, high=high, unit="Bq")
+    _require_one_injection(facts)
     half_life, remarks = read_half_life(facts.half_life_s)
     acquired, moved = over_midnight(facts.acquired)
     if moved:
@@ -87,6 +88,17 @@ def from_activity(facts: PetFacts, kind: Kind, *, k: float | None, rule: str) ->
                 do="Export the decay-corrected series.",
                 code="FP-2112",
             )
+
+
+def _require_one_injection(facts: PetFacts) -> None:
+    """Refuse a header with several injections, unless the hospital says which dose counts."""
+    if facts.sources > 1 and not {"dose_bq", "injection"} <= set(facts.stated):
+        raise DataError(
+            f"The header tells {facts.sources} different injections in (0054,0016).",
+            why="Which dose the image shows, only the hospital knows.",
+            do="Give dose_bq and injection_datetime in fixes.csv.",
+            code="FP-2113",
+        )
 
 
 def _closed(formula: str) -> str:

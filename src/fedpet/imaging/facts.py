@@ -31,6 +31,7 @@ class PetFacts:
         acquired: Acquisition date and time of each slice, in seconds.
         frame_reference_s: (0054,1300) of each slice, in seconds.
         frame_duration_s: (0018,1242) of each slice, in seconds.
+        sources: Different items of (0054,0016): injections that the header tells.
         stated: Names of the values above that the hospital gave in place of the header's.
     """
 
@@ -53,6 +54,7 @@ class PetFacts:
     acquired: tuple[float | None, ...]
     frame_reference_s: tuple[float | None, ...]
     frame_duration_s: tuple[float | None, ...]
+    sources: int = 1
     stated: tuple[str, ...] = ()
 
 

@@ -42,8 +42,9 @@ def find_injection(
 ) -> Injection:
     """Place the injection before the scan.
 
-    The full date and time counts if it lies within the 24 hours before the scan. Otherwise the
-    time of day is placed on the day of the scan, or on the day before if it would be later.
+    The full date and time counts if it lies within the 24 hours before the scan (within five half
+    lives for tracers that live longer). Otherwise the time of day is placed on the day of the
+    scan, or on the day before if it would be later.
 
     Args:
         reference: Decay reference time of the image, in seconds.
@@ -70,7 +71,15 @@ def find_injection(
         )
     remarks = []
     (rule, uptake), *others = found
-    if not 0 <= uptake < DAY_S and stated:
+    reach_s = max(DAY_S, HALF_LIVES_MAX * half_life_s)
+    if injection is None and half_life_s > DAY_S:
+        raise DataError(
+            f"The tracer's half life is {half_life_s / 3600:.0f} h, and the header tells the time of "
+            "injection without its date.",
+            do="Export with (0018,1078) kept, or give injection_datetime in fixes.csv.",
+            code="FP-2112",
+        )
+    if not 0 <= uptake < reach_s and stated:
         raise DataError(
             f"By fixes.csv the injection lies {-uptake / 3600:.1f} h after the scan."
             if uptake < 0
@@ -78,14 +87,18 @@ def find_injection(
             do="Correct injection_datetime in fixes.csv.",
             code="FP-2113",
         )
-    if not 0 <= uptake < DAY_S:
+    if not 0 <= uptake < reach_s:
         clock = injection_time if injection_time is not None else (injection or 0.0) % DAY_S
         remarks.append(_wrong_date(uptake, (reference - clock) % DAY_S))
         rule, uptake = (
             "time of day of the injection on the day of the scan",
             (reference - clock) % DAY_S,
         )
-    elif others and abs(2 ** ((others[0][1] - uptake) / half_life_s) - 1) > DISAGREEMENT_MAX:
+    elif (
+        others
+        and uptake < DAY_S
+        and abs(2 ** ((others[0][1] - uptake) / half_life_s) - 1) > DISAGREEMENT_MAX
+    ):
         text = (
             f"(0018,1078) and (0018,1072) place the injection {abs(others[0][1] - uptake):.0f} s "
             "apart; the former was used."

@@ -9,7 +9,7 @@ from fedpet.errors import DataError
 from fedpet.imaging import clock, tags
 from fedpet.imaging.body_size import Kind
 from fedpet.imaging.facts import Corrections, PetFacts
-from fedpet.imaging.header import parse_numbers
+from fedpet.imaging.header import Header, parse_numbers
 from fedpet.imaging.hounsfield import read_ct
 from fedpet.imaging.masks import Masks, read_masks
 from fedpet.imaging.pairing import Scan, overlap
@@ -129,7 +129,14 @@ def pet_facts(series: Series) -> PetFacts:
         acquired=tuple(one.acquired for one in series.slices),
         frame_reference_s=tuple(one.frame_reference_s for one in series.slices),
         frame_duration_s=tuple(one.frame_duration_s for one in series.slices),
+        sources=len({_injected(item) for item in header.items(tags.RADIOPHARMACEUTICAL)}),
     )
+
+
+def _injected(item: Header) -> tuple[str, ...]:
+    """Return what tells one injection from another."""
+    told = (tags.DOSE, tags.HALF_LIFE, tags.START_TIME, tags.START_DATETIME)
+    return tuple(item.text(tag) for tag in told)
 
 
 def _private_number(text: str) -> float | None:
