@@ -161,7 +161,7 @@ def _told(finding: Finding, words: PageWords) -> Told:
     kind = KINDS.get(finding.code)
     # A remedy of this very finding says more than that of its kind.
     own = kind is not None and finding.fix != kind.fix
-    told_fix = finding.fix if not fix or own else fix
+    told_fix = words.remedy(finding.fix) if not fix or own else fix
     return Told(
         finding=finding,
         title=title or finding.title,

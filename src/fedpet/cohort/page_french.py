@@ -53,7 +53,7 @@ FRENCH: dict[str, str] = {
     "no_picture": "pas d’image",
     "mip_of": "Projection coronale de {subject}",
     "min": "min",
-    "missing_values": "{missing} valeurs manquantes sur {columns}",
+    "missing_values": "valeurs manquantes : {missing} sur {columns}",
     "how_suv": "Comment le SUV a été obtenu",
     "rule": "Valeurs",
     "decay": "Décroissance",
@@ -102,6 +102,14 @@ FRENCH: dict[str, str] = {
 }
 DOSE = "Vérifier activité, poids et unités ; donner les bonnes valeurs dans fixes.csv."
 CLOCKS = "Comparer les horloges ; donner l’heure d’injection dans fixes.csv."
+# Remedies of single findings that say more than those of their kind.
+OWN_REMEDIES = {
+    "Nothing, if this is as you expect.": "Rien, si c’est attendu.",
+    "Take a later scan, or keep it: the tumour may have grown since.":
+        "Prendre un examen plus tardif, ou le garder : la tumeur a pu grandir depuis.",
+    "Nothing can be learned from it here; check its column and codes.":
+        "Rien ne peut en être appris ici ; vérifier la colonne et les codes.",
+}  # fmt: skip
 # Title and remedy of the kinds of findings.
 FINDINGS: dict[str, tuple[str, str]] = {
     "FP-2111": ("Un fichier de l’examen ne peut pas être lu", "Exporter l’examen à nouveau."),

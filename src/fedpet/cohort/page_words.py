@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from fedpet.cohort.findings import Finding
-from fedpet.cohort.page_french import FINDINGS, FRENCH
+from fedpet.cohort.page_french import FINDINGS, FRENCH, OWN_REMEDIES
 from fedpet.errors import NotFoundError
 
 ENGLISH: dict[str, str] = {
@@ -141,6 +141,10 @@ class PageWords:
     def finding(self, code: str) -> tuple[str, str]:
         """Return title and remedy of a kind of finding; empty where there are none."""
         return self.findings.get(code, ("", ""))
+
+    def remedy(self, text: str) -> str:
+        """Return the remedy of a single finding in this language, where it is known."""
+        return OWN_REMEDIES.get(text, text) if self.language == "fr" else text
 
     def counted(self, finding: Finding) -> str:
         """Tell how many subjects or lines a finding is about."""
