@@ -74,8 +74,8 @@ def find_injection(
     reach_s = max(DAY_S, HALF_LIVES_MAX * half_life_s)
     if injection is None and half_life_s > DAY_S:
         raise DataError(
-            f"The tracer's half life is {half_life_s / 3600:.0f} h, and the header tells the time of "
-            "injection without its date.",
+            f"The half life is {half_life_s / 3600:.0f} h, and the time of injection is told "
+            "without its date.",
             do="Export with (0018,1078) kept, or give injection_datetime in fixes.csv.",
             code="FP-2112",
         )
