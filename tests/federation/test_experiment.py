@@ -121,6 +121,17 @@ def test_every_subject_is_judged_once_by_models_that_did_not_see_it(reference):
     assert results["performance"]["pfs"]["network-local"]["subjects"] == whole
 
 
+def test_local_networks_are_not_compared_across_hospitals(reference):
+    """Each hospital was judged by another network: such pairs would compare networks."""
+    measured = reference[0].results["performance"]["pfs"]
+    local, federated = measured["network-local"], measured["network-federated"]
+    assert local["c_within"] is not None
+    assert local["c_global"] is None
+    assert set(local["auc"].values()) == {None}
+    assert federated["c_global"] is not None
+    assert None not in federated["auc"].values()
+
+
 def test_rounds_are_told_as_they_close(reference):
     """Progress is a record, not a print."""
     rounds = [record for record in reference[1] if isinstance(record, RoundClosed)]

@@ -125,7 +125,12 @@ def results_of(run: Execution, context: Context, evidence: Evidence) -> dict[str
         ],
         "performance": {
             endpoint: {
-                arm: _performance(plan, found, models=judged[endpoint][arm].models)
+                arm: _performance(
+                    plan,
+                    found,
+                    models=judged[endpoint][arm].models,
+                    one_scale=NATURE[arm]["training"] != "local",
+                )
                 for arm, found in arms.items()
             }
             for endpoint, arms in measured.items()
@@ -251,7 +256,18 @@ def _estimate(measured: scores.Measured) -> dict[str, float | None] | None:
     return {"value": estimate.value, "low": estimate.low, "high": estimate.high}
 
 
-def _performance(plan: Plan, found: scores.Performance, *, models: int) -> dict[str, Any]:
+def _performance(
+    plan: Plan, found: scores.Performance, *, models: int, one_scale: bool
+) -> dict[str, Any]:
+    """Return what was measured of one arm on one endpoint.
+
+    Args:
+        plan: Names the horizons.
+        found: From the sums.
+        models: Models judged per subject, to count each subject once.
+        one_scale: Whether hospitals were judged with risks that can be compared; where each had a
+            model of its own, pairs across hospitals would compare models, not subjects.
+    """
     horizons = [f"{horizon:g}" for horizon in plan.endpoints.horizons_months]
 
     def at(values: Sequence[scores.Measured]) -> dict[str, Any]:
@@ -261,8 +277,8 @@ def _performance(plan: Plan, found: scores.Performance, *, models: int) -> dict[
         "subjects": found.subjects // models,
         "events": found.events // models,
         "c_within": _estimate(found.c_within),
-        "c_global": _estimate(found.c_global),
-        "auc": at(found.auc),
+        "c_global": _estimate(found.c_global) if one_scale else None,
+        "auc": at(found.auc) if one_scale else dict.fromkeys(horizons),
         "brier": at(found.brier),
         "brier_reference": dict(zip(horizons, found.brier_reference, strict=True)),
         "calibration": {

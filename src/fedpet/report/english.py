@@ -191,9 +191,11 @@ ENGLISH: Mapping[str, str] = {
     "bars_caption": "C-index within hospitals, {endpoint}",
     "comparison_heading": "All measures, all models",
     "comparison_caption": "Performance on {endpoint}: value and 95% interval",
-    "comparison_note": "Judged on {subjects} subjects with {events} events. Networks trained at "
-    "one hospital are averaged. AUC and Brier score are weighted for censoring; a lower Brier "
-    "score is better, an observed/expected ratio of 1 is perfect.",
+    "comparison_note": "Judged on {subjects} subjects with {events} events. All pairs "
+    "and AUC compare subjects by the rank of their risk among the model's training subjects. "
+    "Networks trained at one hospital are averaged; their risks share no scale, so that subjects "
+    "of different hospitals are not compared (–). AUC and Brier score are weighted for "
+    "censoring; a lower Brier score is better, an observed/expected ratio of 1 is perfect.",
     "incomplete_note": "Not estimable: nobody, or only subjects with the same outcome, is left "
     "under observation at that time.",
     "within": "within hospitals",

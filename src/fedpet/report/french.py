@@ -213,8 +213,11 @@ _SENTENCES: Mapping[str, str] = {
     "bars_caption": "Indice C à l’intérieur des hôpitaux, {endpoint}",
     "comparison_heading": "Toutes les mesures, tous les modèles",
     "comparison_caption": "Performance, {endpoint} : valeur et intervalle à 95 %",
-    "comparison_note": "Jugés sur {subjects} sujets avec {events} événements. Les réseaux "
-    "entraînés dans un seul hôpital sont moyennés. AUC et score de Brier sont pondérés pour la "
+    "comparison_note": "Jugés sur {subjects} sujets avec {events} événements. Toutes les paires et "
+    "l’AUC comparent les sujets selon le rang de leur risque parmi les sujets d’entraînement du "
+    "modèle. Les réseaux entraînés dans un seul hôpital sont moyennés ; leurs risques n’ont pas "
+    "d’échelle commune, les sujets d’hôpitaux différents ne sont donc pas comparés (–). AUC et "
+    "score de Brier sont pondérés pour la "
     "censure ; un score de Brier plus bas est meilleur, un rapport observé/attendu de 1 est "
     "parfait.",
     "incomplete_note": "Non estimable : plus aucun sujet, ou seulement des sujets au même devenir, "

@@ -65,6 +65,7 @@ def comparison(results: Results, words: Words, endpoint: str) -> NumberTable | N
     """Put every measure of every arm into one table."""
     horizons = results.horizons
     listed = []
+    incomplete = False
     for arm in results.measured_arms(endpoint):
         base = ("performance", endpoint, arm.id)
         cells = [words.estimate(results.estimate(*base, name)) for name in ("c_within", "c_global")]
@@ -74,11 +75,11 @@ def comparison(results: Results, words: Words, endpoint: str) -> NumberTable | N
             words.estimate(results.estimate(*base, "calibration", h, "observed_expected"), 2)
             for h in horizons
         ]
+        incomplete |= arm.training != "local" and not all(cell.known for cell in cells)
         strong = arm.id == "network-federated"
         listed.append((words.arm(arm), words.named("inputs", arm.inputs), tuple(cells), strong))
     if not listed:
         return None
-    incomplete = any(not cell.known for row in listed for cell in row[2])
     listed += _without_predictors(results, words, endpoint)
     months = tuple(words("month_short", month=h) for h in horizons)
     subjects, events = _judged(results, endpoint)
