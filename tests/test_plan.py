@@ -124,6 +124,10 @@ def test_whole_numbers_may_stand_for_decimal_ones():
         (MINIMAL + "\n[training]\nrounds = 2026-01-01\n", '"rounds" in [training]'),
         (MINIMAL + "\n[evaluation]\nbaselines = ['magic']\n", '"baselines" in [evaluation]'),
         (MINIMAL + "\n[strategy]\nname = 'scaffold'\n", "\"name\" in [strategy] is 'scaffold'"),
+        (
+            MINIMAL + f"\n[evaluation]\nbaselines = ['tmtv']\n[sites]\nnames = {['a'] * 2000}\n",
+            "; it should have at most 1000 items, not 2000",
+        ),
         (MINIMAL + "\ntraining = 3\n", "unknown key"),
         ("training = 3\n" + MINIMAL, '"training" is 3'),
         ("name = 'a'\nname = 'b'", "is not TOML"),

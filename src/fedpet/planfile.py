@@ -150,7 +150,8 @@ def _mistake(problem: Mapping[str, Any], lines: Mapping[str, int]) -> Mistake:
     if kind in ("missing", "missing_argument"):
         return Mistake(key, f'"{name}" is missing{where}.', lines.get(section))
     found = problem["input"]
-    message = problem["msg"].removeprefix("Input ").rstrip(".")
+    message = problem["msg"].removeprefix("Input ").removeprefix("Tuple ").rstrip(".")
+    message = message.replace(" after validation", "")
     return Mistake(key, f'"{name}"{where} is {found!r:.60}; it {message}.', lines.get(key))
 
 
