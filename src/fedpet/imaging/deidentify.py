@@ -37,9 +37,10 @@ from fedpet.imaging.regions import is_lesion
 
 STANDARD_ROOT: Final = "1.2.840.10008."
 DEPTH_MAX: Final = 24
+PIXEL_GROUP: Final = 0x7FE0
 # Value types that hold characters.
 TEXTS: Final = frozenset("AE AS CS DA DS DT IS LO LT PN SH ST TM UC UI UR UT".split())  # noqa: SIM905
-_SWEPT: Final = frozenset(("CS", "LO", "SH", "UC"))
+_SWEPT: Final = frozenset(("CS", "LO", "SH", "UC", "ST", "LT", "UT", "UR"))
 _REGION_NAMES: Final = frozenset((tags.REGION_NAME, tags.SEGMENT_LABEL))
 _PIXEL_OPTIONS: Final = {
     "113101": "Clean Pixel Data Option",
@@ -174,7 +175,7 @@ class Deidentifier:
         if vr == "SQ":
             return self._treat_sequence(dataset, tag, action, subject, tally, depth)
         if vr not in TEXTS:
-            return _treat_binary(dataset, tag, action)
+            return _treat_binary(dataset, tag, action, subject)
         value = _raw_text(dataset, tag)
         if value is None:
             return _malformed(dataset, tag, vr)
@@ -329,7 +330,7 @@ def _items(dataset: Dataset, tag: int) -> Sequence | None:
     return value if isinstance(value, Sequence) else None
 
 
-def _treat_binary(dataset: Dataset, tag: int, action: Action) -> str:
+def _treat_binary(dataset: Dataset, tag: int, action: Action, subject: _Subject) -> str:
     """Keep or drop a value that holds no characters, after a look at its type."""
     if action is Action.REPLACE:
         vr = _known_vr(tag)
@@ -341,10 +342,14 @@ def _treat_binary(dataset: Dataset, tag: int, action: Action) -> str:
         dataset[Tag(tag)] = DataElement(tag, _known_vr(tag), None)
         return Action.EMPTY.value
     try:
-        vr = dataset.get_item(tag).VR
+        element = dataset.get_item(tag)
+        vr, value = element.VR, element.value
     except UNREADABLE:
-        vr = "LO"
-    if vr in TEXTS or vr == "SQ":
+        vr, value = "LO", None
+    found = False
+    if isinstance(value, bytes) and tag >> 16 != PIXEL_GROUP and subject.pattern is not None:
+        found = subject.pattern.search(_decoded(value)) is not None
+    if found or vr in TEXTS or vr == "SQ":
         del dataset[Tag(tag)]
         return "malformed"
     return action.value
