@@ -40,6 +40,7 @@ class SuvProvenance:
         half_life_s: As used; None if not needed.
         counts_factor: Vendor's factor from counts; None if values are not counts.
         cross_check: SUV by (7053,1009) divided by SUV by (7053,1000); None unless both work.
+        alternative: How (7053,1009) would have given the factor, or why it cannot.
         to_body_weight: Factor from this SUV to that by body weight; None if it cannot be told.
         stated: Values that the hospital gave in place of the header's.
         formula: The factor with its numbers filled in.
@@ -65,6 +66,7 @@ class SuvProvenance:
     half_life_s: float | None = None
     counts_factor: float | None = None
     cross_check: float | None = None
+    alternative: str = ""
     to_body_weight: float | None = None
     stated: tuple[str, ...] = ()
     formula: str = ""
@@ -134,11 +136,10 @@ def worked_lines(provenance: SuvProvenance, remarks: Sequence[Remark]) -> tuple[
     lines += _injection(told)
     if told.half_life_s is not None:
         lines.append(f"half life (0018,1075): {told.half_life_s:g} s")
+    if told.alternative:
+        lines.append(f"check by (7053,1009): {told.alternative}")
     if told.cross_check is not None:
-        lines.append(
-            f"check: (7053,1009) with dose and weight gives {told.cross_check:.6g} times the SUV "
-            "of (7053,1000)"
-        )
+        lines.append(f"  that is {told.cross_check:.6g} times the factor that was used")
     lines.append(told.formula)
     if told.factor_min == told.factor_max:
         lines.append(f"SUV = rescaled value * {told.factor_max:.10g}")

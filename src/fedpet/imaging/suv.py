@@ -186,10 +186,14 @@ def _cross_checked(facts: PetFacts, kind: Kind, found: SuvScale) -> SuvScale:
         return found
     try:
         other = from_activity(facts, kind, k=facts.philips_activity, rule="")
-    except DataError:
-        return found
+    except DataError as error:
+        why = f"not possible. {error.title}"
+        return replace(found, provenance=replace(found.provenance, alternative=why))
     ratio = float(other.factors.mean()) / float(found.factors.mean())
-    found = replace(found, provenance=replace(found.provenance, cross_check=ratio))
+    told = f"{other.provenance.formula} = {float(other.factors.mean()):.10g}"
+    found = replace(
+        found, provenance=replace(found.provenance, cross_check=ratio, alternative=told)
+    )
     if abs(ratio - 1) <= 0.02:
         return found
     text = (
