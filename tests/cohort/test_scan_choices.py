@@ -154,6 +154,9 @@ def test_an_own_file_does_the_same(hospital: Path) -> None:
     (hospital / "choices.csv").write_text(f"series,choice\n{early['series']},chosen\n")
     scan = next(scan for scan in index(hospital).scans if scan.patient_id == "SECRET-2")
     assert scan.date == "20240601"
+    look(hospital)
+    (hospital / "choices.csv").unlink()
+    assert {scan.date for scan in index(hospital).scans} == {"20250601"}
 
 
 def test_the_preference_of_the_settings_decides(hospital: Path) -> None:

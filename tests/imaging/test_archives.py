@@ -287,7 +287,9 @@ def test_deep_folders_pipes_and_loops_do_not_stop_the_walk(tmp_path: Path) -> No
             os.chdir("d")
     finally:
         os.chdir(current)
-    assert len(find_scans(tmp_path).scans) == 1
+    index = find_scans(tmp_path)
+    assert len(index.scans) == 1
+    assert reasons(index) == "A link to a folder is not followed; move the folder here."
 
 
 def test_contours_in_an_archive_are_read(tmp_path: Path) -> None:

@@ -12,7 +12,9 @@ import pytest
 from pydicom.dataset import Dataset
 from pydicom.uid import DeflatedExplicitVRLittleEndian, RLELossless, generate_uid
 
+from fedpet.imaging import reading, tags
 from fedpet.imaging.index import Index, find_scans
+from fedpet.imaging.reading import read_header
 from fedpet.imaging.scan import read_scan
 from pet_files import factor_bqml, need, write_series
 
@@ -206,3 +208,16 @@ def test_compressed_and_deflated_frames_equal_the_raw_ones(tmp_path: Path) -> No
     for name in ("deflated", "rle"):
         found = read_scan(find_scans(tmp_path / name).scans[0]).suv.array
         assert np.array_equal(found, raw)
+
+
+def test_the_header_of_frames_equals_pydicom(tmp_path: Path) -> None:
+    """Places and slopes of frames are read by our own reader, from sequences in sequences."""
+    write_series(tmp_path / "slices", VALUES, slopes=SLOPES)
+    convert(tmp_path / "slices", tmp_path / "legacy")
+    enhanced(tmp_path / "slices", tmp_path / "enhanced")
+    for name in ("legacy", "enhanced"):
+        ours = read_header(str(tmp_path / name))
+        theirs = reading._read_with_pydicom(str(tmp_path / name), tags.INDEX)
+        assert ours is not None
+        assert (ours.values, ours.sequences) == (theirs.values, theirs.sequences)
+        assert len(ours.items(tags.FRAME_GROUPS)) == len(VALUES)

@@ -51,14 +51,15 @@ def scans(terminal: Terminal, folder: Path) -> Answer:
 def _draw(rows: Sequence[ScanRow], console: Console) -> None:
     from rich.table import Table
 
+    from fedpet.cohort.scan_table import BY_PERSON
+
     table = Table(box=None, pad_edge=False, show_edge=False)
     for title in ("subject", "series", "kind", "day", "files", "role", "reason"):
         table.add_column(title, no_wrap=title != "reason")
-    several = [row for row in rows if row.role == "rejected" or row.override]
+    several = [row for row in rows if row.role == "rejected" or row.reason == BY_PERSON]
     for row in several[:SHOWN]:
         day = "" if row.day is None else f"{row.day:+d}"
-        role = f"{row.role}*" if row.override else row.role
-        cells = (row.subject, row.series, row.modality, day, str(row.files), role, row.reason)
+        cells = (row.subject, row.series, row.modality, day, str(row.files), row.role, row.reason)
         table.add_row(*cells)
     counts = Counter(row.modality for row in rows if row.role == "chosen")
     told = ", ".join(f"{count} {kind}" for kind, count in sorted(counts.items())) or "nothing"
@@ -67,5 +68,3 @@ def _draw(rows: Sequence[ScanRow], console: Console) -> None:
         console.print(table)
     if len(several) > SHOWN:
         console.print(f"... and {len(several) - SHOWN} more in scans.csv")
-    if any(row.override for row in rows):
-        console.print("* as the hospital decided")

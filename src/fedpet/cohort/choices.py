@@ -27,7 +27,7 @@ Word: TypeAlias = Literal["chosen", "excluded"]
 WORDS: Final[Mapping[str, Word]] = {"chosen": "chosen", "excluded": "excluded"}
 CHOICES: Final = "choices.csv"
 SCANS: Final = "scans.csv"
-COLUMNS: Final = {CHOICES: "choice", SCANS: "override"}
+COLUMNS: Final = {SCANS: "override", CHOICES: "choice"}
 CODE: Final = "FP-2108"
 BYTES_MAX: Final = 64 << 20
 MISTAKES_SHOWN: Final = 20
@@ -54,9 +54,9 @@ class Choices:
 
     rows: tuple[Choice, ...] = ()
 
-    def of(self, series: str) -> str:
-        """Return `chosen`, `excluded` or nothing for the digest of a series."""
-        return next((row.word for row in self.rows if row.series == series), "")
+    def of(self, series: str) -> Choice | None:
+        """Return what was decided about the series of a digest."""
+        return next((row for row in self.rows if row.series == series), None)
 
     def follow(self, holding: Holding, rules: Rules, pseudonyms: Pseudonyms) -> Index:
         """Choose the scans of a folder, and do what people decided.
@@ -108,7 +108,7 @@ def load_choices(folder: Path) -> Choices:
         >>> import tempfile
         >>> folder = Path(tempfile.mkdtemp())
         >>> _ = (folder / CHOICES).write_text("series,choice\n1f0c52d7a9be,chosen\n")
-        >>> load_choices(folder).of("1f0c52d7a9be")
+        >>> load_choices(folder).of("1f0c52d7a9be").word
         'chosen'
     """
     mistakes: list[str] = []

@@ -42,7 +42,7 @@ class ScanRow:
         modality: PT, CT, SEG, RTSTRUCT, NIFTI or what the files say.
         role: `chosen` or `rejected`.
         reason: One sentence.
-        override: `chosen`, `excluded` or nothing: a person's word.
+        override: `chosen`, `excluded` or nothing: what a person wrote into this column.
         day: Days from the subject's first series; None if a date is missing.
         number: (0020,0011) Series Number; empty if it is no number.
         files: How many.
@@ -129,7 +129,7 @@ def scan_rows(index: Index, choices: Choices, pseudonyms: Pseudonyms) -> tuple[S
     rows = []
     for one, used in entries:
         series = series_digest(one.identity, pseudonyms)
-        word = choices.of(series) if series else ""
+        decided = choices.of(series) if series else None
         day, start = day_of(one.date), first.get(one.patient_id)
         shape, spacing = one.shape or (0, 0, 0), one.spacing_mm or (0.0, 0.0, 0.0)
         rows.append(
@@ -138,8 +138,8 @@ def scan_rows(index: Index, choices: Choices, pseudonyms: Pseudonyms) -> tuple[S
                 series=series,
                 modality=one.modality if one.modality.isalnum() else "",
                 role="chosen" if used else "rejected",
-                reason=(BY_PERSON if word else BY_RULE) if used else one.reason,
-                override=word,
+                reason=(BY_PERSON if decided else BY_RULE) if used else one.reason,
+                override=decided.word if decided and decided.place.startswith(SCANS) else "",
                 day=None if day is None or start is None else (day - start).days,
                 number=one.number if one.number.isdigit() else "",
                 files=one.files,

@@ -107,6 +107,8 @@ def _walk(root: str, shelf: Shelf) -> Iterator[str]:
                     below.append(entry.path)
                 elif entry.is_file():
                     yield entry.path
+                elif entry.is_dir():
+                    shelf.reasons["A link to a folder is not followed; move the folder here."] += 1
             except OSError:
                 shelf.reasons["A file cannot be opened; check its rights."] += 1
         waiting += reversed(below)
