@@ -297,3 +297,16 @@ def test_the_command_writes_the_page_for_its_owner_alone(hospital, tmp_path, cap
     assert '<html lang="fr">' in named.read_text(encoding="utf-8")
     assert {p for p in hospital.rglob("*") if "quality" not in p.name} == before
     shutil.rmtree(tmp_path)
+
+
+def test_a_cache_that_was_deleted_takes_no_subject_from_the_page(hospital, tmp_path):
+    """The cache may be deleted at any time; the page then shows what is left."""
+    folder = tmp_path / "lyon"
+    shutil.copytree(hospital, folder, ignore=shutil.ignore_patterns("images"))
+    shutil.rmtree(folder / "cohort" / "cache")
+    facts = facts_of(folder, summary(folder))
+    assert facts.rules == ()
+    assert facts.spreads == {}
+    assert len(facts.subjects) == 9
+    for language in ("en", "fr"):
+        outline(render(facts, language=language))

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fedpet.cohort.tablefile import read_rows, read_sheet
-from fedpet.errors import DataError, FedpetError
+from fedpet.errors import DataError, FedpetError, NotFoundError
 
 HEADER = ("patient_id", "ici_start", "age", "albumin", "sex")
 ROWS = (
@@ -224,3 +224,11 @@ def test_damaged_workbooks_end_in_an_error_or_a_table(tmp_path_factory, place, v
     except FedpetError as error:
         told = str(error)
     assert "PAT-" not in told
+
+
+def test_a_table_of_the_other_kind_beside_it_is_pointed_at(tmp_path):
+    """Who saved clinical.xlsx has only to say so in cohort.toml."""
+    saved(workbook(HEADER, *ROWS), tmp_path / "clinical.xlsx")
+    with pytest.raises(NotFoundError) as caught:
+        read_sheet(tmp_path / "clinical.csv")
+    assert caught.value.do == ('Set `table = "clinical.xlsx"` in cohort.toml.',)

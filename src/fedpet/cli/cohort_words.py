@@ -91,7 +91,9 @@ def concerned(finding: Finding) -> str:
 
 
 def _rule(summary: CohortSummary) -> str:
-    return "confirmed" if summary.progression == "confirmed" else "first seen, confirmed or not"
+    rule = "confirmed" if summary.progression == "confirmed" else "first seen, confirmed or not"
+    told = "".join(f"; {name} by {criterion}" for name, criterion in summary.criteria.items())
+    return rule + told
 
 
 def _endpoints(summary: CohortSummary) -> Table:

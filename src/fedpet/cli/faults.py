@@ -25,7 +25,7 @@ EXIT_INTERRUPTED = 130
 EXIT_NO_READER = 141
 NODE_PACKAGES = frozenset(
     {"torch", "pydicom", "SimpleITK", "blosc2", "nibabel", "highdicom", "pynetdicom"}
-    | {"dicomweb_client", "requests", "cryptography"}
+    | {"dicomweb_client", "requests", "cryptography", "openpyxl"}
 )
 
 

@@ -195,6 +195,9 @@ def _activity(sidecar: Mapping[str, object], weight_kg: float) -> tuple[Activity
     half_life = _half_life(sidecar)
     zero = parse_time(str(sidecar.get("TimeZero", "")))
     injection = _number(sidecar, "InjectionStart")
+    frames = sidecar.get("FrameTimesStart")
+    if isinstance(frames, list) and len(frames) > 1:
+        raise DataError(f"The PET is dynamic: FrameTimesStart has {len(frames)} frames.")
     start = _first(sidecar, "FrameTimesStart")
     if start is None:
         start = _number(sidecar, "ScanStart")

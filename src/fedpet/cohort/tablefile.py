@@ -59,7 +59,12 @@ def read_sheet(path: Path, wanted: Collection[str] = ()) -> Sheet:
             raise no_table(f"{path.name} has more than 256 MiB; is it a table?")
         data = path.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
-        raise NotFoundError(f"The hospital's folder has no {path.name}.", do=SAVE_AS_CSV) from None
+        others = [path.with_suffix(ending) for ending in (".xlsx", ".csv")]
+        there = [one.name for one in others if one.name != path.name and one.exists()]
+        raise NotFoundError(
+            f"The hospital's folder has no {path.name}.",
+            do=[f'Set `table = "{name}"` in cohort.toml.' for name in there] or SAVE_AS_CSV,
+        ) from None
     except (IsADirectoryError, PermissionError):
         raise no_table(f"{path.name} is a folder, or may not be read.") from None
     if data.startswith(WORKBOOK):
