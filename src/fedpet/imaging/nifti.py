@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 import zlib
 from collections.abc import Sequence
 
 import nibabel as nib
 import numpy as np
 from nibabel.filebasedimages import ImageFileError
+from nibabel.spatialimages import HeaderDataError, HeaderTypeError
 
 from fedpet.errors import DataError
 from fedpet.imaging.grid import on_lattice
@@ -16,6 +18,20 @@ from fedpet.imaging.volume import Grid, Volume
 
 VOXELS_MAX = 2**30
 REGIONS_MAX = 1000
+LABEL_MAX = 65535
+# What a damaged header or a cut file makes nibabel raise.
+DAMAGE = (
+    ImageFileError,
+    HeaderDataError,
+    HeaderTypeError,
+    EOFError,
+    OSError,
+    ValueError,
+    TypeError,
+    zlib.error,
+    OverflowError,
+    MemoryError,
+)
 
 
 def read_nifti_mask(path: str, *, allowed: Sequence[Grid]) -> Volume:
@@ -36,7 +52,9 @@ def read_nifti_mask(path: str, *, allowed: Sequence[Grid]) -> Volume:
         NIfTI-1: the affine maps to RAS; LPS has the first two axes reversed.
     """
     try:
-        image = nib.load(path)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            image = nib.load(path)
         shape, affine = tuple(int(n) for n in image.shape), np.asarray(image.affine)
         while len(shape) > 3 and shape[-1] == 1:
             shape = shape[:-1]
@@ -50,13 +68,21 @@ def read_nifti_mask(path: str, *, allowed: Sequence[Grid]) -> Volume:
                 do="Save the mask in the space of the PET, with its affine.",
                 code="FP-2117",
             )
-        values = np.asarray(image.dataobj).reshape(shape)
-    except (ImageFileError, EOFError, OSError, ValueError, zlib.error, OverflowError) as error:
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            values = np.asarray(image.dataobj).reshape(shape)
+            finite = bool(np.isfinite(values).all())
+            largest = float(np.abs(values).max()) if finite else 0.0
+    except DAMAGE as error:
         raise DataError(
             "The NIfTI mask is damaged.", do="Save it again.", code="FP-2118"
         ) from error
-    if not np.isfinite(values).all():
+    if not finite:
         raise DataError("The NIfTI mask holds values that are not finite.", code="FP-2115")
+    if values.dtype.kind not in "buif" or largest > LABEL_MAX:
+        raise DataError(
+            "The NIfTI file is an image, not a mask: its values are no labels.", code="FP-2118"
+        )
     array = np.rint(values.transpose(2, 1, 0)).astype(np.int64)
     numbers = np.unique(array[array != 0])
     if len(numbers) > REGIONS_MAX:
