@@ -72,6 +72,34 @@ def test_the_same_subjects_at_two_hospitals_are_found(place, capsys):
     assert "'site-1' and 'site-9' hold" in capsys.readouterr().err
 
 
+def test_a_hospital_whose_cohort_is_not_built_is_not_left_out_unseen(place, capsys):
+    """Ten folders and nine hospitals in the report: somebody must have said why."""
+    (place / "hospitals/site-9").mkdir()
+    (place / "hospitals/site-9/cohort.toml").write_text("")
+    check = ["plan", "check", place / "plan.toml", "--sites", place / "hospitals"]
+    assert run([*map(str, check)]) == 3
+    assert "site-9: has no built cohort yet" in " ".join(capsys.readouterr().err.split())
+    assert start(place) == 0
+    assert "Left out, for want of a built cohort: site-9." in capsys.readouterr().err
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="drops a right of Linux")
+def test_a_hospital_that_may_not_be_read_is_not_left_out_unseen(place):
+    """A glob passes over a locked folder in silence; the results would be of fewer hospitals."""
+    (place / "hospitals/site-1/cohort").chmod(0)
+    args = ["run", place / "plan.toml", "--sites", place / "hospitals", "--out", place / "r"]
+    command = [sys.executable, "-m", "fedpet.cli.main", *map(str, args)]
+    if os.geteuid() == 0:  # root reads everything unless it gives the right away
+        if shutil.which("setpriv") is None:
+            pytest.skip("root cannot be locked out without setpriv")
+        rights = "-dac_override,-dac_read_search"
+        command = ["setpriv", f"--bounding-set={rights}", f"--inh-caps={rights}", *command]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    (place / "hospitals/site-1/cohort").chmod(0o700)
+    assert done.returncode == 3
+    assert "Hospital 'site-1'" in done.stderr
+
+
 @pytest.mark.parametrize("name", ["policy.toml", "state.db"])
 def test_a_broken_file_of_a_hospital_is_told_with_its_name(place, capsys, name):
     """Of ten hospitals one is at fault; the message says which."""

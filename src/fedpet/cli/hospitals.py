@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from fedpet.errors import FedpetError, NotFoundError, PlanError
+from fedpet.errors import FedpetError, NotFoundError, PlanError, StoreError
 from fedpet.plan import Plan
 
 POOLED = "pooled"
@@ -31,12 +31,10 @@ def hospitals_of(plan: Plan, folder: Path) -> dict[str, Path]:
 
     Raises:
         NotFoundError: If there is none.
+        StoreError: If one may not be read; leaving it out unseen would change the results.
         PlanError: If one has a name that is taken.
     """
-    found = {
-        path.parent.parent.name: path.parent.parent
-        for path in folder.glob("[!.]*/cohort/cohort.json")
-    }
+    found = {path.name: path for path in _subfolders(folder) if _holds(path, "cohort/cohort.json")}
     wanted = {name: found[name] for name in plan.sites.names if name in found} or found
     if not wanted:
         raise NotFoundError(
@@ -54,6 +52,39 @@ def hospitals_of(plan: Plan, folder: Path) -> dict[str, Path]:
     return dict(sorted(wanted.items()))
 
 
+def unbuilt_of(plan: Plan, folder: Path) -> tuple[str, ...]:
+    """Return the hospitals of a folder that a plan would ask, had their cohorts been built."""
+    asked = [
+        path
+        for path in _subfolders(folder)
+        if not plan.sites.names or path.name in plan.sites.names
+    ]
+    return tuple(
+        path.name
+        for path in asked
+        if _holds(path, "cohort.toml") and not _holds(path, "cohort/cohort.json")
+    )
+
+
+def _subfolders(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        return []
+    return sorted(path for path in folder.iterdir() if path.is_dir() and path.name[0] != ".")
+
+
+def _holds(hospital: Path, name: str) -> bool:
+    try:
+        with (hospital / name).open("rb"):
+            return True
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        return False
+    except PermissionError as error:
+        raise StoreError(
+            f"Hospital '{hospital.name}': {name} may not be read.",
+            do="Ask for read permission, or move the folder elsewhere to go on without it.",
+        ) from error
+
+
 def preflight(plan: Plan, folder: Path) -> Preflight:
     """Ask every hospital of a folder whether it could answer a plan; nothing is computed.
 
@@ -68,6 +99,9 @@ def preflight(plan: Plan, folder: Path) -> Preflight:
     for name in plan.sites.names:
         if name not in hospitals:
             objections.append((name, "is named in the plan, but has no built cohort here."))
+    for name in unbuilt_of(plan, folder):
+        if name not in plan.sites.names:
+            objections.append((name, "has no built cohort yet, and would be left out."))
     for site, hospital in hospitals.items():
         try:
             cohort = open_cohort(hospital / "cohort")

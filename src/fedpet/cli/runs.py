@@ -38,11 +38,13 @@ def run(
 
     Next: open report.html; after an interruption, `fedpet resume RUN`.
     """
-    from fedpet.cli.hospitals import hospitals_of
+    from fedpet.cli.hospitals import hospitals_of, unbuilt_of
     from fedpet.cli.running import concluded, execute, quoted
 
     plan = planfile.load(plan_file)
     hospitals_of(plan, sites)
+    if unbuilt := unbuilt_of(plan, sites):
+        terminal.warn(f"Left out, for want of a built cohort: {', '.join(unbuilt)}.")
     folder = out or Path("runs") / folder_name(plan)
 
     from fedpet.cli.simulate import start

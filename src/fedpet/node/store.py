@@ -75,8 +75,11 @@ class Store:
         except sqlite3.DatabaseError as error:
             raise StoreError(
                 "The node's state cannot be read.",
-                why="state.db is not a database, or another program holds it.",
-                do="Stop the other node of this site, or restore the folder from a backup.",
+                why=f"SQLite says: {error}.",
+                do=(
+                    "Look for a read-only folder, or another program that holds state.db.",
+                    "Restore the node's folder from a backup if the file is damaged.",
+                ),
             ) from error
 
     def close(self) -> None:
