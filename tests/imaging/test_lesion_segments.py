@@ -145,3 +145,27 @@ def test_a_mask_that_reaches_beyond_the_pet_is_told(tmp_path: Path) -> None:
     write_segmentation(Volume(array=both, grid=pet.grid), pet, path, method="given")
     images = read_scan(find_scans(tmp_path / "pet").scans[0])
     assert "FP-2146" in [remark.code for remark in images.remarks]
+
+
+def test_lesions_of_an_enhanced_pet_refer_to_its_frames(tmp_path: Path) -> None:
+    """One file holds the whole PET; highdicom converted it, and its frames are the slices."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import highdicom as hd
+
+        sources = [pydicom.dcmread(one) for one in write_series(tmp_path / "single", VALUES)]
+        made = hd.legacy.LegacyConvertedEnhancedPETImage(
+            sources,
+            series_instance_uid=hd.UID(),
+            series_number=3,
+            sop_instance_uid=hd.UID(),
+            instance_number=1,
+        )
+        (tmp_path / "enhanced").mkdir()
+        made.save_as(tmp_path / "enhanced" / "pet.dcm")
+    pet = the_pet(tmp_path / "enhanced")
+    path = tmp_path / "enhanced" / "lesions.dcm"
+    write_segmentation(Volume(array=labels(), grid=pet.grid), pet, path, method="percist")
+    images = read_scan(find_scans(tmp_path / "enhanced").scans[0])
+    assert images.lesions is not None
+    assert np.array_equal(images.lesions.array > 0, labels() > 0)
