@@ -310,3 +310,23 @@ def test_a_cache_that_was_deleted_takes_no_subject_from_the_page(hospital, tmp_p
     assert len(facts.subjects) == 9
     for language in ("en", "fr"):
         outline(render(facts, language=language))
+
+
+def test_a_build_in_which_nobody_can_be_used_has_a_page_too(hospital, tmp_path, capsys):
+    """The first build of a hospital is the one that needs the page most."""
+    folder = tmp_path / "lyon"
+    shutil.copytree(hospital, folder, ignore=shutil.ignore_patterns("cohort"))
+    table = folder / "clinical.csv"
+    lines = table.read_text(encoding="utf-8").splitlines()
+    table.write_text("\n".join([lines[0], *(f"X{line}" for line in lines[1:])]) + "\n")
+    assert run(["cohort", "build", str(folder), "--workers", "1", "-q"]) == 3
+    capsys.readouterr()
+    assert run(["cohort", "check", str(folder), "--html"]) == 3
+    told = capsys.readouterr()
+    assert "FP-2150" in told.out
+    assert "No subject can be used." in told.err
+    page = (folder / "cohort" / "quality.html").read_text(encoding="utf-8")
+    outline(page)
+    findings = read_findings(folder / "cohort" / "findings.json")
+    lost = {s for f in findings for s in f.subjects}
+    assert set(re.findall(r'id="s-([0-9a-f]{12})"', page)) == lost

@@ -122,7 +122,13 @@ def check(terminal: Terminal, folder: Path, page: str | None, language: str) -> 
         written = write_page(folder, told, language=language, to=Path(page) if page else None)
         terminal.say(f"Page: {written} (stays at this hospital)")
     error = None
-    if told.changes:
+    if not told.fingerprint:
+        error = DataError(
+            "No subject can be used.",
+            do="Correct what is listed and build again; scans that are done are not read again.",
+            code="FP-2106",
+        )
+    elif told.changes:
         error = DataError(
             "The cohort is no longer what the folder holds.",
             why="\n".join(told.changes),

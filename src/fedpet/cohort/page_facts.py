@@ -13,7 +13,7 @@ import numpy as np
 
 from fedpet.cohort.build import OUT
 from fedpet.cohort.cache import FOLDER, Record, open_volume, read_entry
-from fedpet.cohort.findings import ORDER, Finding, left_out
+from fedpet.cohort.findings import ORDER, Finding
 from fedpet.cohort.manifest import read_manifest
 from fedpet.cohort.pictures import thumbnail
 from fedpet.cohort.samples import Cohort, open_cohort
@@ -132,19 +132,17 @@ def facts_of(folder: Path, summary: CohortSummary) -> Facts:
         NotFoundError: If no cohort was built.
         StoreError: If a file of it is missing or altered.
     """
+    about = _by_subject(summary.findings)
+    if not summary.fingerprint:
+        return Facts(summary=summary, subjects=_left_out(about), rules=(), spreads={}, ranges=())
     out = folder / OUT
     manifest, cohort = read_manifest(out), open_cohort(out)
     records = {s: read_entry(out / FOLDER, key) for s, key in manifest.entries.items()}
-    about = _by_subject(summary.findings)
     used = [
         _used(out, cohort, row, records.get(subject), about.get(subject, ()))
         for row, subject in enumerate(cohort.subjects)
     ]
-    lost = sorted((set(about) | left_out(summary.findings)) - set(cohort.subjects))
-    others = [
-        SubjectFacts(pseudonym=s, used=False, cells=_cells(about[s], None), numbers={})
-        for s in lost
-    ]
+    others = _left_out({s: told for s, told in about.items() if s not in set(cohort.subjects)})
     known = [record for record in records.values() if record is not None]
     return Facts(
         summary=summary,
@@ -154,6 +152,14 @@ def facts_of(folder: Path, summary: CohortSummary) -> Facts:
         rules=tuple(Counter(_rule(record) for record in known).most_common()),
         spreads=_spreads(known),
         ranges=_ranges(summary, cohort),
+    )
+
+
+def _left_out(about: Mapping[str, Sequence[Finding]]) -> tuple[SubjectFacts, ...]:
+    """Return the subjects that are not in the cohort: nothing is known but their findings."""
+    return tuple(
+        SubjectFacts(pseudonym=s, used=False, cells=_cells(told, None), numbers={})
+        for s, told in sorted(about.items())
     )
 
 

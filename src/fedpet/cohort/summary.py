@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 
+from fedpet import __version__
 from fedpet.cohort.assemble import FINDINGS
 from fedpet.cohort.build import OUT
 from fedpet.cohort.endpoints import LABELS
-from fedpet.cohort.findings import Finding, counted, read_findings
+from fedpet.cohort.findings import Finding, counted, left_out, read_findings
 from fedpet.cohort.fixes import FILE as FIXES
 from fedpet.cohort.inputs import Inputs, read_inputs
 from fedpet.cohort.listing import recall
-from fedpet.cohort.manifest import Manifest, read_manifest, verify
+from fedpet.cohort.manifest import FILE, Manifest, read_manifest, verify
 from fedpet.cohort.samples import Cohort, open_cohort
+from fedpet.cohort.settings import load_settings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,6 +114,9 @@ def summary(folder: Path) -> CohortSummary:
 def check(folder: Path) -> CohortSummary:
     """Sum up a cohort, and compare its inputs with those that it was built from.
 
+    After a build in which nobody could be used there is no cohort; its findings are summed up, and
+    the fingerprint is empty.
+
     Images are indexed again by their headers; no pixel is read.
 
     Raises:
@@ -118,8 +124,33 @@ def check(folder: Path) -> CohortSummary:
         DataError: If an input has mistakes now.
         StoreError: If a file of the cohort is missing or altered.
     """
+    if not (folder / OUT / FILE).exists() and (folder / OUT / FINDINGS).exists():
+        return _nobody(folder)
     manifest = read_manifest(folder / OUT)
     return _summary(folder / OUT, changes=_changes(folder, manifest))
+
+
+def _nobody(folder: Path) -> CohortSummary:
+    """Sum up a build that found no subject to use."""
+    settings = load_settings(folder)
+    findings = read_findings(folder / OUT / FINDINGS)
+    written = datetime.fromtimestamp((folder / OUT / FINDINGS).stat().st_mtime, UTC)
+    return CohortSummary(
+        site=settings.site,
+        name=settings.name,
+        fingerprint="",
+        phantom=settings.phantom,
+        spacing_mm=settings.spacing_mm,
+        progression="confirmed",
+        criteria={},
+        subjects=0,
+        counts={"left_out": len(left_out(findings))},
+        endpoints={},
+        columns=(),
+        findings=findings,
+        created=written.isoformat(timespec="seconds"),
+        software=__version__,
+    )
 
 
 def _entries(inputs: Inputs, out: Path) -> Sequence[str]:
