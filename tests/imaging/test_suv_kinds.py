@@ -197,3 +197,24 @@ def test_reference_objects_read_as_each_kind_scale_by_its_formula(case: str, kin
     found = np.array((inside.min(), np.median(inside), inside.max()))
     expected = np.array((0.2, 1.0, 4.0)) * size.value / (1000 * weight)
     assert np.allclose(found, expected, rtol=0.005, atol=0.005 * size.value / (1000 * weight))
+
+
+def test_a_coarse_slope_limits_suv_to_its_stored_unit(tmp_path: Path) -> None:
+    """As DRO_2_3: by surface with slope 0.01, 1.00 is read as 0.985; one unit is the tolerance."""
+    folder = need("suv_dro", "DRO_2_0")
+    fine = read_scan(find_scans(folder).scans[0]).suv.array
+    (tmp_path / "dro").mkdir()
+    unit = 0.0
+    for path in sorted(folder.glob("PT/*")):
+        dataset = pydicom.dcmread(path)
+        weight, height = float(dataset.PatientWeight), float(dataset.PatientSize)
+        area = body_size("bsa", weight_kg=weight, height_m=height, sex="").value
+        unit = 0.01 * 1000 * weight / area
+        values = dataset.pixel_array * float(dataset.RescaleSlope)
+        dataset.PixelData = np.floor(values / unit).astype("<i2").tobytes()
+        dataset.Units, dataset.RescaleSlope = "CM2ML", "0.01"
+        dataset.save_as(tmp_path / "dro" / path.name)
+    coarse = read_scan(find_scans(tmp_path / "dro").scans[0]).suv.array
+    assert (fine - coarse).max() <= unit * 1.001
+    assert (fine - coarse).min() >= -1e-5
+    assert unit > 0.02
