@@ -172,16 +172,17 @@ def test_what_is_pulled_equals_what_was_sent(tmp_path, source, peer, by):
 
 
 def test_complete_series_are_not_fetched_twice(tmp_path, peer):
-    """A pull of weeks is continued, not repeated; a file that was removed comes again."""
+    """A pull of weeks is continued; a file that was removed or emptied comes again."""
     with serving(peer) as port:
         made = settings(port)
         run(made, tmp_path)
         peer.fetched.clear()
         done, _ = run(made, tmp_path)
         assert (done.series, done.skipped, peer.fetched) == (0, 8, [])
-        next((tmp_path / "images").rglob("*.dcm")).unlink()
-        done, _ = run(made, tmp_path)
-        assert (done.series, done.skipped) == (1, 7)
+        for damage in (Path.unlink, lambda path: path.write_bytes(b"")):
+            damage(next((tmp_path / "images").rglob("*.dcm")))
+            done, _ = run(made, tmp_path)
+            assert (done.series, done.skipped) == (1, 7)
 
 
 def test_only_the_modalities_asked_for_come(tmp_path, source, peer):

@@ -48,6 +48,14 @@ class Uids:
     instance: str
 
 
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What of a series is on the disk: files, and their size in bytes."""
+
+    files: int
+    bytes: int
+
+
 def is_uid(text: str) -> bool:
     """Tell whether a text is digits and dots as a UID is; nothing else may name a file.
 
@@ -188,25 +196,16 @@ class Inbox:
             self.refused[reason] += 1
         return status
 
-    def count(self, study: str, series: str) -> int:
-        """Return how many objects of a series are here."""
-        if not (is_uid(study) and is_uid(series)):
-            return 0
-        try:
-            with os.scandir(self.folder / study / series) as listing:
-                return sum(1 for entry in listing if entry.name.endswith(".dcm"))
-        except OSError:
-            return 0
-
-    def settle(self, study: str, series: str) -> None:
-        """Wait until the files of a series are on the disk, not only in memory."""
-        with os.scandir(self.folder / study / series) as listing:
-            for entry in listing:
-                handle = os.open(entry.path, os.O_RDONLY)
-                try:
-                    os.fsync(handle)
-                finally:
-                    os.close(handle)
+    def held(self, study: str, series: str) -> Held:
+        """Return what of a series is here."""
+        files = size_bytes = 0
+        if is_uid(study) and is_uid(series):
+            with suppress(OSError), os.scandir(self.folder / study / series) as listing:
+                for entry in listing:
+                    if entry.name.endswith(".dcm"):
+                        files += 1
+                        size_bytes += entry.stat().st_size
+        return Held(files, size_bytes)
 
     def clear_parts(self) -> None:
         """Remove what a killed process left half written."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 
 from fedpet.errors import StoreError
+from fedpet.imaging.pacs_inbox import Held
 from fedpet.imaging.pacs_query import SeriesFound
 
 VERSION = 1
@@ -21,6 +22,7 @@ create table if not exists series (
   study text not null,
   modality text not null,
   objects integer not null,
+  bytes integer not null,
   state text not null check (state in ('done', 'failed')),
   reason text not null,
   attempts integer not null,
@@ -86,31 +88,32 @@ class PullJournal:
     ) -> None:
         self._db.close()
 
-    def done(self, series: str) -> int | None:
-        """Return how many objects a series had when it was complete; None if it never was."""
+    def done(self, series: str) -> Held | None:
+        """Return what a series was when it was complete; None if it never was."""
         row = self._db.execute(
-            "select objects from series where series = ? and state = 'done'", (series,)
+            "select objects, bytes from series where series = ? and state = 'done'", (series,)
         ).fetchone()
-        return None if row is None else int(row[0])
+        return None if row is None else Held(int(row[0]), int(row[1]))
 
-    def note(self, found: SeriesFound, *, objects: int, reason: str = "") -> None:
+    def note(self, found: SeriesFound, held: Held, *, reason: str = "") -> None:
         """Write down how a series ended.
 
         Args:
             found: The series.
-            objects: Files that are here.
+            held: What is here.
             reason: Why it failed; it is complete if empty.
         """
         self._db.execute(
-            "insert into series values (?, ?, ?, ?, ?, ?, 1, ?) "
+            "insert into series values (?, ?, ?, ?, ?, ?, ?, 1, ?) "
             "on conflict (series) do update set objects = excluded.objects, "
-            "state = excluded.state, reason = excluded.reason, attempts = attempts + 1, "
+            "bytes = excluded.bytes, state = excluded.state, reason = excluded.reason, attempts = attempts + 1, "
             "at = excluded.at",
             (
                 found.series,
                 found.study,
                 found.modality,
-                objects,
+                held.files,
+                held.bytes,
                 "failed" if reason else "done",
                 reason,
                 datetime.now(UTC).isoformat(timespec="seconds"),
