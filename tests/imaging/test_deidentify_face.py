@@ -236,3 +236,14 @@ def test_defaced_images_say_so():
     assert dataset.RecognizableVisualFeatures == "NO"
     codes = {item.CodeValue for item in dataset.DeidentificationMethodCodeSequence}
     assert "113102" in codes
+
+
+def test_an_image_that_calls_itself_something_else_is_refused_when_faces_go(tmp_path):
+    """Whoever looks for faces by (0008,0060) alone passes over such a file with its face."""
+    stored = np.random.default_rng(1).integers(0, 100, (4, 8, 8))
+    write_series(tmp_path / "in", stored, change=lambda d, _: setattr(d, "Modality", "OT"))
+    *_, last = deidentify(
+        tmp_path / "in", tmp_path / "out", pseudonyms=SECRET, options=Options(deface=True)
+    )
+    assert isinstance(last, Released)
+    assert "disagree" in last.series[0].refused

@@ -26,7 +26,7 @@ from fedpet.errors import DataError, StoreError
 from fedpet.imaging import tags
 from fedpet.imaging.archives import look_into
 from fedpet.imaging.confidentiality import EDITION, Options
-from fedpet.imaging.deidentify_refusals import CLASSES, WANTED, objection
+from fedpet.imaging.deidentify_refusals import WANTED, modality_of, objection
 from fedpet.imaging.header import Header
 from fedpet.imaging.places import INSIDE
 from fedpet.imaging.reading import look_at
@@ -272,7 +272,7 @@ def _task(
         if one.reason:
             refused.setdefault(series, one.reason)
         files.append((series, one.place))
-        modalities[series] = CLASSES.get(text(tags.SOP_CLASS), "other")
+        modalities[series] = modality_of(text(tags.SOP_CLASS))
         stamps.append(f"{series} {text(tags.SOP_INSTANCE)} {one.stamp} {one.reason}")
     return Task(
         patient_id=patient,

@@ -21,6 +21,7 @@ from fedpet.errors import DataError, StoreError
 from fedpet.imaging.confidentiality import Options
 from fedpet.imaging.deidentify import Deidentifier, meanings
 from fedpet.imaging.deidentify_pixels import Faces, blank_faces, find_faces
+from fedpet.imaging.deidentify_refusals import modality_of
 from fedpet.imaging.places import INSIDE, UNREACHABLE, open_place
 from fedpet.imaging.reading import UNREADABLE
 
@@ -148,10 +149,11 @@ def _write_series(
         for path in paths:
             dataset = _read(path)
             frame = str(dataset.get("FrameOfReferenceUID", ""))
-            if told.modality in ("PT", "CT") and faces.by_frame.get(frame):
+            image = modality_of(str(dataset.get("SOPClassUID", ""))) in ("PT", "CT")
+            if image and faces.by_frame.get(frame):
                 pixels += blank_faces(dataset, faces.by_frame[frame])
             tally += engine.apply(dataset, patient_id=task.patient_id)
-            _save(dataset, folder, deface=task.options.deface and told.modality in ("PT", "CT"))
+            _save(dataset, folder, deface=task.options.deface and image)
     except DataError as error:
         shutil.rmtree(folder)
         return SeriesDone(**{**asdict(told), "refused": error.title})

@@ -17,7 +17,7 @@ from pydicom.datadict import dictionary_VR
 from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
-from pydicom.tag import Tag
+from pydicom.tag import BaseTag
 
 from fedpet.errors import DataError
 from fedpet.imaging import tags
@@ -157,20 +157,20 @@ class Deidentifier:
                 del dataset[tag]
                 tally["private"] += 1
             else:
-                tally[self._treat(dataset, int(tag), subject, tally, depth)] += 1
+                tally[self._treat(dataset, tag, subject, tally, depth)] += 1
         for element in safe:
             dataset[element.tag] = element
             tally["private"] -= element.tag & 0xFFFF >= 0x1000
             tally[Action.KEEP.value] += element.tag & 0xFFFF >= 0x1000
 
     def _treat(
-        self, dataset: Dataset, tag: int, subject: _Subject, tally: Counter[str], depth: int
+        self, dataset: Dataset, tag: BaseTag, subject: _Subject, tally: Counter[str], depth: int
     ) -> str:
         """Carry out the action for one attribute and return what was done."""
         vr = _known_vr(tag)
         action = action_for(tag, vr, self.options)
         if action is Action.REMOVE:
-            del dataset[Tag(tag)]
+            del dataset[tag]
             return action.value
         if vr == "SQ":
             return self._treat_sequence(dataset, tag, action, subject, tally, depth)
@@ -219,14 +219,14 @@ class Deidentifier:
     def _treat_sequence(
         self,
         dataset: Dataset,
-        tag: int,
+        tag: BaseTag,
         action: Action,
         subject: _Subject,
         tally: Counter[str],
         depth: int,
     ) -> str:
         if action in (Action.EMPTY, Action.REPLACE):
-            dataset[Tag(tag)] = DataElement(tag, "SQ", Sequence())
+            dataset[tag] = DataElement(tag, "SQ", Sequence())
             return action.value
         items = _items(dataset, tag)
         if items is None:
@@ -237,7 +237,7 @@ class Deidentifier:
 
     def _safe_private(self, dataset: Dataset, subject: _Subject) -> list[DataElement]:
         """Return the private attributes that SUV needs, with their creators' proper names."""
-        if not self.options.safe_private:
+        if not (self.options.safe_private and any(tag >> 16 & 1 for tag in dataset.keys())):  # noqa: SIM118
             return []
         kept: list[DataElement] = []
         for plain, creator in tags.PRIVATE_CREATORS.items():
@@ -330,16 +330,16 @@ def _items(dataset: Dataset, tag: int) -> Sequence | None:
     return value if isinstance(value, Sequence) else None
 
 
-def _treat_binary(dataset: Dataset, tag: int, action: Action, subject: _Subject) -> str:
+def _treat_binary(dataset: Dataset, tag: BaseTag, action: Action, subject: _Subject) -> str:
     """Keep or drop a value that holds no characters, after a look at its type."""
     if action is Action.REPLACE:
         vr = _known_vr(tag)
-        dataset[Tag(tag)] = DataElement(
+        dataset[tag] = DataElement(
             tag, vr, b"\0\0" if vr[0] in "OU" and vr not in ("UL", "US", "UV") else 0
         )
         return action.value
     if action is not Action.KEEP:
-        dataset[Tag(tag)] = DataElement(tag, _known_vr(tag), None)
+        dataset[tag] = DataElement(tag, _known_vr(tag), None)
         return Action.EMPTY.value
     try:
         element = dataset.get_item(tag)
@@ -350,22 +350,22 @@ def _treat_binary(dataset: Dataset, tag: int, action: Action, subject: _Subject)
     if isinstance(value, bytes) and tag >> 16 != PIXEL_GROUP and subject.pattern is not None:
         found = subject.pattern.search(_decoded(value)) is not None
     if found or vr in TEXTS or vr == "SQ":
-        del dataset[Tag(tag)]
+        del dataset[tag]
         return "malformed"
     return action.value
 
 
-def _malformed(dataset: Dataset, tag: int, vr: str) -> str:
+def _malformed(dataset: Dataset, tag: BaseTag, vr: str) -> str:
     """Drop a value that is not what its type says; a required one stays, empty."""
     row = read_table().get(tag)
     if vr == "SQ" or (row is not None and row.basic == "X"):
-        del dataset[Tag(tag)]
+        del dataset[tag]
     else:
         _set(dataset, tag, vr, "")
     return "malformed"
 
 
-def _set(dataset: Dataset, tag: int, vr: str, text: str) -> None:
+def _set(dataset: Dataset, tag: BaseTag, vr: str, text: str) -> None:
     """Write a text of plain characters without having it interpreted again."""
     old = dataset.get_item(tag)
     value = text.encode("ascii", errors="replace")
@@ -373,9 +373,7 @@ def _set(dataset: Dataset, tag: int, vr: str, text: str) -> None:
         value += b"\0" if vr == "UI" else b" "
     implicit = bool(getattr(old, "is_implicit_VR", False)) if old is not None else False
     little = getattr(old, "is_little_endian", True)
-    dataset[Tag(tag)] = RawDataElement(
-        Tag(tag), vr, len(value), value, 0, implicit, bool(little), True
-    )
+    dataset[tag] = RawDataElement(tag, vr, len(value), value, 0, implicit, bool(little), True)
 
 
 def _private_value(dataset: Dataset, plain: int, creator: str) -> tuple[int, str] | None:
@@ -397,14 +395,13 @@ def _private_value(dataset: Dataset, plain: int, creator: str) -> tuple[int, str
 def _naming_texts(dataset: Dataset, depth: int) -> Iterator[str]:
     """Yield the texts that name the patient, people and places, from nested items too."""
     for tag in list(dataset.keys()):
-        number = int(tag)
-        vr = "" if number >> 16 & 1 else _known_vr(number)
-        if vr == "PN" or number in _NAMING:
-            text = _text_of(dataset, number).strip(" ^=")
+        vr = "" if tag >> 16 & 1 else _known_vr(tag)
+        if vr == "PN" or tag in _NAMING:
+            text = _text_of(dataset, tag).strip(" ^=")
             if text:
                 yield text
         elif vr == "SQ" and depth <= DEPTH_MAX:
-            for item in _items(dataset, number) or ():
+            for item in _items(dataset, tag) or ():
                 yield from _naming_texts(item, depth + 1)
 
 

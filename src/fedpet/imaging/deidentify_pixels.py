@@ -13,6 +13,7 @@ from pydicom.uid import ExplicitVRLittleEndian
 from fedpet.errors import DataError
 from fedpet.imaging import tags
 from fedpet.imaging.deidentify_face import Face, find_face
+from fedpet.imaging.deidentify_refusals import modality_of
 from fedpet.imaging.intake import SeriesIntake, volume_key
 from fedpet.imaging.pixels import read_ct, read_pet
 from fedpet.imaging.reading import UNREADABLE, look_at
@@ -43,16 +44,20 @@ def find_faces(paths: Sequence[str]) -> Faces:
     A series whose slices are no complete volume is refused, as a face in it would be missed.
     """
     intakes: dict[tuple[str, ...], SeriesIntake] = {}
+    refused: dict[str, str] = {}
     for path in paths:
         seen = look_at(path)
         header = seen.header
-        if header is None or header.text(tags.MODALITY) not in ("PT", "CT"):
+        modality = "" if header is None else modality_of(header.text(tags.SOP_CLASS))
+        if header is None or modality not in ("PT", "CT"):
+            continue
+        if header.text(tags.MODALITY) != modality:
+            refused[header.text(tags.SERIES_UID)] = "Its class and (0008,0060) Modality disagree."
             continue
         key = volume_key(header)
         intake = intakes.setdefault(key, SeriesIntake(header, identity_of(key)))
         intake.add(path, header, size=seen.size, modified_ns=seen.modified_ns)
     frames: dict[str, list[tuple[str, Volume]]] = {}
-    refused: dict[str, str] = {}
     for intake in intakes.values():
         try:
             series = intake.build()

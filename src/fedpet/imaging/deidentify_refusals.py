@@ -47,6 +47,11 @@ WANTED: Wanted = {
 }
 
 
+def modality_of(sop_class: str) -> str:
+    """Return PT, CT, SEG, RTSTRUCT or RWV for a class that may be released, else `other`."""
+    return CLASSES.get(sop_class.strip(" \0"), "other")
+
+
 def objection(header: Header, options: Options) -> str:
     """Say why a file cannot be released; empty if it can.
 
@@ -62,8 +67,8 @@ def objection(header: Header, options: Options) -> str:
     text = header.text
     if not text(tags.PATIENT_ID).strip():
         return "It has no (0010,0020) Patient ID."
-    modality = CLASSES.get(text(tags.SOP_CLASS).strip(" \0"))
-    if modality is None:
+    modality = modality_of(text(tags.SOP_CLASS))
+    if modality == "other":
         return f"Its class ({_class_in_words(text(tags.SOP_CLASS))}) is not released."
     if text(BURNED_IN).strip().upper() == "YES":
         return "(0028,0301) Burned In Annotation is YES."
