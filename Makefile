@@ -5,7 +5,7 @@ DEMO ?= fedpet-demo
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-full test fuzz check format lint types contracts bench-help bench-pacs
+.PHONY: help demo demo-full test fuzz check format lint types contracts bench-help bench-imaging bench-pacs
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -39,8 +39,19 @@ contracts: $(VENV)/.dev ## Do imports follow the architecture?
 bench-help: $(VENV)/.node ## How long does the first screen take?
 	$(BIN)/python bench/help_time.py
 
+bench-imaging: $(VENV)/.node $(VENV)-peers/.done ## How long does a scan take? Beside SimpleITK, dcm2niix and MONAI
+	$(BIN)/python bench/imaging.py --peers $(VENV)-peers/bin/python
+
 bench-pacs: $(VENV)/.dev ## How fast do images come from a PACS? Beside stock pynetdicom
 	$(BIN)/python bench/pacs.py
+
+# The peers' own environment. MONAI needs torch, and finds the one of $(VENV).
+$(VENV)-peers/.done: $(VENV)/.node
+	$(PYTHON) -m venv $(VENV)-peers
+	$(VENV)-peers/bin/python bench/borrow.py $(VENV)
+	-$(VENV)-peers/bin/pip install --quiet --disable-pip-version-check SimpleITK dcm2niix nibabel pydicom
+	-$(VENV)-peers/bin/pip install --quiet --disable-pip-version-check --no-deps monai
+	@touch $@
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

@@ -176,20 +176,33 @@ def open_volume(folder: Path, subject: str) -> SampleVolume:
     manifest = _manifest(folder)
     if subject not in manifest.entries:
         raise NotFoundError("The cohort has no such subject.")
-    entry = folder / FOLDER / manifest.entries[subject]
-    try:
-        record = _record(json.loads((entry / RECORD).read_bytes()))
-        data = (entry / VOLUME).read_bytes()
-        whole = hashlib.sha256(data).hexdigest() == record.files[VOLUME]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        whole = False
-    if not whole or record.volume != manifest.content[f"volume/{subject}"]:
+    found = read_volume(folder / FOLDER / manifest.entries[subject])
+    if found is None or found[0].volume != manifest.content[f"volume/{subject}"]:
         raise StoreError(
             "The images of a subject are missing or were altered.", do="Build the cohort again."
         )
+    return found[1]
+
+
+def read_volume(entry: Path) -> tuple[Record, SampleVolume] | None:
+    """Read the images of an entry, checked against the digest in its record.
+
+    Args:
+        entry: Folder of the entry.
+
+    Returns:
+        None if a file is missing or altered.
+    """
+    try:
+        record = _record(json.loads((entry / RECORD).read_bytes()))
+        data = (entry / VOLUME).read_bytes()
+        if hashlib.sha256(data).hexdigest() != record.files[VOLUME]:
+            return None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
     array = blosc2.ndarray_from_cframe(data)[:]
     channel = dict(zip(record.channels, array, strict=True))
-    return SampleVolume(
+    return record, SampleVolume(
         suv=channel["pet"].view(np.uint16).astype(np.float32) / np.float32(SUV_STEPS),
         ct_hu=channel.get("ct"),
         lesions=channel["lesions"].view(np.uint16) if "lesions" in channel else None,
