@@ -106,7 +106,8 @@ class PullJournal:
         self._db.execute(
             "insert into series values (?, ?, ?, ?, ?, ?, ?, 1, ?) "
             "on conflict (series) do update set objects = excluded.objects, "
-            "bytes = excluded.bytes, state = excluded.state, reason = excluded.reason, attempts = attempts + 1, "
+            "bytes = excluded.bytes, state = excluded.state, reason = excluded.reason, "
+            "attempts = attempts + 1, "
             "at = excluded.at",
             (
                 found.series,
