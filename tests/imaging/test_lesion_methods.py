@@ -8,11 +8,14 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from fedpet.errors import DataError
+from fedpet.imaging.index import find_scans
 from fedpet.imaging.landmarks import find_tissues
 from fedpet.imaging.lesions import METHODS, find_lesions
+from fedpet.imaging.scan import read_scan
 from fedpet.imaging.volume import Grid, Volume
 from fedpet.synthetic.scanner import Scan, acquire
 from fedpet.synthetic.subject import Roll, body, people
+from pet_files import need
 
 GRID = Grid(shape=(150, 50, 60), spacing_mm=(6.0, 6.0, 6.0), origin_mm=(-177.0, -147.0, -894.0))
 PLACES = GRID.to_lps(np.stack(np.indices(GRID.shape), axis=-1).astype(float))
@@ -127,3 +130,13 @@ def test_phantom_lesions_are_found_where_they_were_painted() -> None:
     assert medians["suv4.0"] > 0.65
     assert medians["41%"] > 0.6
     assert medians["suv2.5"] > 0.35
+
+
+def test_a_real_tumour_beside_the_midline_is_not_taken_for_the_bladder() -> None:
+    """A sarcoma of the thigh, PET alone: its centre lies 41 mm from the middle of the body."""
+    images = read_scan(find_scans(need("sts_001_pet")).scans[0])
+    assert images.lesions is not None
+    drawn = images.lesions.array > 0
+    hot = drawn & (images.suv.array >= 2.5)
+    found = find_lesions(images.suv, None, method="suv2.5").labels.array > 0
+    assert (found & hot).sum() > 0.95 * hot.sum()

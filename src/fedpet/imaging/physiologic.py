@@ -148,6 +148,6 @@ def organ_at(place: NDArray[np.float64], *, volume_ml: float, landmarks: Landmar
         return "liver"
     if -60 < below_base < 120 and x > 0 and volume_ml > 150:
         return "spleen"
-    if below_base > 240 and abs(x) < 50 and volume_ml > 10:
+    if below_base > 240 and abs(x) < 40 and volume_ml > 10:
         return "bladder"
     return ""
