@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -158,6 +159,24 @@ def test_closed_output_is_no_fault(tmp_path):
         )  # fmt: skip
         assert done.returncode == code
         assert "Traceback" not in done.stderr
+
+
+def test_a_findings_own_words_stay_in_the_hospital(place):
+    """They hold counts of one, and what everybody there has in common; the code says enough."""
+    findings = [
+        {"code": "FP-2165", "severity": "info", "title": "1 subject with an odd thing.",
+         "subjects": ["0a"], "fix": "Ask about the one."},
+        {"code": "FP-2181", "severity": "warning", "title": "smoking_ever is 1 in all of 26.",
+         "subjects": [], "fix": "Look at smoking_ever."},
+    ]  # fmt: skip
+    path = place / "hospitals/site-1/cohort/findings.json"
+    path.write_text(json.dumps(findings))
+    assert start(place) == 0
+    told = json.loads((place / "r/results.json").read_text())["findings"]
+    assert [(row["code"], row["subjects"]) for row in told] == [("FP-2165", "<5"), ("FP-2181", 0)]
+    assert "odd thing" not in json.dumps(told)
+    assert "smoking" not in json.dumps(told)
+    assert told[0]["title"].startswith("A progression was not confirmed")
 
 
 def test_the_journal_remembers_the_cohorts(place):

@@ -193,21 +193,33 @@ def _one_thread_per_site(workers: int | None) -> int:
 
 
 def _findings(hospitals: Mapping[str, Path]) -> tuple[dict[str, Any], ...]:
-    """Count the quality findings of each hospital; no subject is named."""
+    """Count the subjects of each hospital's quality findings, by kind.
+
+    A finding's own words stay in the hospital: they hold small counts, and what all subjects of a
+    hospital have in common. What is passed on is the general title of its code.
+    """
+    from fedpet.cli.helping import codes
+    from fedpet.cohort.findings import KINDS
+
+    pages = codes()
     counted = []
     for site, folder in hospitals.items():
         path = folder / "cohort" / "findings.json"
         if not path.exists():
             continue
+        behind: dict[tuple[str, str], set[str]] = {}
         for finding in json.loads(path.read_text(encoding="utf-8")):
+            kind = (finding["severity"], finding["code"])
+            behind.setdefault(kind, set()).update(finding["subjects"])
+        for (severity, code), subjects in behind.items():
             counted.append(
                 {
                     "site": site,
-                    "code": finding["code"],
-                    "severity": finding["severity"],
-                    "title": finding["title"],
-                    "subjects": len(finding["subjects"]),
-                    "fix": finding["fix"],
+                    "code": code,
+                    "severity": severity,
+                    "title": f"{pages[code].title}." if code in pages else "",
+                    "subjects": len(subjects),
+                    "fix": KINDS[code].fix if code in KINDS else f"See fedpet help {code}.",
                 }
             )
     return tuple(counted)
