@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
 from pathlib import Path
 
 import nibabel as nib
@@ -14,6 +16,7 @@ from fedpet.cohort.bids import Bids
 from fedpet.cohort.build import Built, build
 from fedpet.cohort.imported import Imported, import_layout
 from fedpet.cohort.medical_folder import MedicalFolder
+from fedpet.cohort.quality import day_of
 from fedpet.errors import DataError
 from fedpet.imaging.index import find_scans
 from fedpet.imaging.nifti_image import read_nifti_image
@@ -160,7 +163,7 @@ def test_bids_gives_the_suv_that_was_worked_out_by_hand(tmp_path, changes):
     assert (np.abs(images.suv.array - expected()) <= 2 * quantum(expected())).all()
     if "Units" not in changes or changes["Units"] != "SUV":
         assert images.provenance.uptake_s == pytest.approx(UPTAKE_S, abs=1e-3)
-    assert scan.date == ""
+    assert day_of(scan.date) is None
 
 
 def test_activity_that_is_not_corrected_is_corrected_by_the_frame(tmp_path):
@@ -243,3 +246,22 @@ def test_an_imported_folder_builds_from_the_command_line(tmp_path, capsys):
     assert isinstance(last, Built)
     assert last.subjects == 3
     assert run(args) == 3  # nothing is written over
+
+
+@pytest.mark.skipif(shutil.which("dciodvfy") is None, reason="dicom3tools is not installed")
+@pytest.mark.parametrize("corrected", [True, False, None])
+def test_a_validator_finds_no_error_in_what_is_written(tmp_path, corrected):
+    """The dciodvfy of dicom3tools, which knows every rule of the standard."""
+    to = tmp_path / "nice"
+    if corrected is None:
+        source = medical_folder(tmp_path / "mf", subjects=1)
+        imported(MedicalFolder(root=source, pet_units="suv"), to)
+    else:
+        at = UPTAKE_S if corrected else None
+        changes = {"ImageDecayCorrected": corrected, "ImageDecayCorrectionTime": at}
+        imported(Bids(root=bids(tmp_path / "bids", **changes)), to)
+    for folder in sorted((to / "images" / "00001").iterdir()):
+        told = subprocess.run(
+            ["dciodvfy", str(folder / "0003.dcm")], capture_output=True, text=True, check=False
+        ).stderr
+        assert "Error" not in told

@@ -22,6 +22,7 @@ DOSE_BQ_KG = (1e6, 12e6)
 DAYS_BEFORE_MAX = 90
 DAYS_AFTER_MAX = 7
 SUBJECTS_MIN = 10
+FIRST_YEAR = 1980
 MISSING_SHARE = 0.5
 # Remarks that only tell what was done; the others ask for a look.
 GOOD_TO_KNOW = frozenset({"FP-2126", "FP-2137", "FP-2138", "FP-2141", "FP-2142", "FP-2143"})
@@ -60,11 +61,15 @@ class Failure:
 
 
 def day_of(text: str) -> date | None:
-    """Return a DICOM date as a day; None if it is not one."""
+    """Return a DICOM date as a day; None if it is not one, or stands for an unknown one.
+
+    Days such as 19000101 are what programs write where the day was removed.
+    """
     try:
-        return datetime.strptime(text, "%Y%m%d").date()
+        day = datetime.strptime(text, "%Y%m%d").date()
     except ValueError:
         return None
+    return None if day.year < FIRST_YEAR else day
 
 
 def about_rejected(

@@ -24,9 +24,9 @@ PET: Final = UID("1.2.840.10008.5.1.4.1.1.128")
 CT: Final = UID("1.2.840.10008.5.1.4.1.1.2")
 STEPS: Final = 32000  # below the largest number, which would look like saturation
 HU: Final = (-1024, 3071)
-# A layout without dates still has times of day; they need some day to stand on. It is written
-# where SUV is computed from, and not where the day of a scan is read from.
-NO_DAY: Final = "20000101"
+# A layout without dates still has times of day, which need some day to stand on; the standard asks
+# for one as well. No PET was made on this one, so nobody takes it for the day of the scan.
+NO_DAY: Final = "19000101"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +91,14 @@ def write_pet(pet: Volume, folder: Path, whose: Whose, activity: Activity | None
     shared.CorrectedImage = ["ATTN", "DECY"]
     shared.DecayCorrection = "START"
     shared.CountsSource = "EMISSION"
+    shared.CollimatorType = "NONE"
+    shared.DecayFactor = "1"
+    shared.FrameReferenceTime = "0"
+    shared.AcquisitionDate = shared.AcquisitionTime = shared.ActualFrameDuration = ""
+    shared.SeriesTime = "000000"
+    shared.PatientOrientationCodeSequence = Sequence([])
+    shared.PatientGantryRelationshipCodeSequence = Sequence([])
+    shared.RadiopharmaceuticalInformationSequence = Sequence([])
     shared.NumberOfSlices = pet.array.shape[0]
     if activity is not None:
         _tell(shared, activity, whose)
@@ -106,7 +114,8 @@ def write_pet(pet: Volume, folder: Path, whose: Whose, activity: Activity | None
 def write_ct(ct: Volume, folder: Path, whose: Whose) -> int:
     """Write a CT series of HU; see `write_pet`."""
     shared = _shared(whose, "CT", CT)
-    shared.KVP = "120"
+    shared.ImageType = ["DERIVED", "PRIMARY", "AXIAL"]
+    shared.KVP = shared.AcquisitionNumber = shared.PatientPosition = ""
     for number, plane in enumerate(ct.array):
         stored = np.clip(np.rint(plane), *HU).astype("<i2")
         _write(shared, ct, number, stored, folder, slope=1.0)
@@ -130,8 +139,10 @@ def _shared(whose: Whose, modality: str, sop_class: UID) -> Dataset:
         ds.PatientSize = f"{whose.height_m:.3f}"
     if whose.weight_kg is not None:
         ds.PatientWeight = f"{whose.weight_kg:.4f}"
-    ds.StudyDate = ds.SeriesDate = whose.day
+    ds.StudyDate = whose.day
+    ds.SeriesDate = whose.day or NO_DAY
     ds.StudyTime = ds.SeriesTime = ""
+    ds.Laterality = ""
     ds.AccessionNumber = ds.ReferringPhysicianName = ds.StudyID = ""
     ds.StudyInstanceUID = _uid(whose, "study")
     ds.SeriesInstanceUID = _uid(whose, modality)
@@ -169,6 +180,7 @@ def _tell(ds: Dataset, activity: Activity, whose: Whose) -> None:
     if not activity.corrected:
         ds.CorrectedImage = ["ATTN"]
         ds.DecayCorrection = "NONE"
+        del ds.DecayFactor
     ds.ActualFrameDuration = str(round(activity.duration_s * 1000))
     middle_s = 0.0
     if activity.duration_s > 0:
@@ -177,6 +189,7 @@ def _tell(ds: Dataset, activity: Activity, whose: Whose) -> None:
     ds.PatientWeight = f"{activity.weight_kg:.4f}"
     source = Dataset()
     source.Radiopharmaceutical = ""
+    source.RadionuclideCodeSequence = Sequence([])
     source.RadionuclideTotalDose = f"{activity.dose_bq:.9e}"
     source.RadionuclideHalfLife = f"{activity.half_life_s:.6g}"
     source.RadiopharmaceuticalStartTime = _time(activity.injection_s % 86400)
@@ -203,7 +216,8 @@ def _write(
     ds.update(shared)
     ds.SOPInstanceUID = _derived(f"{shared.SeriesInstanceUID} {number}")
     ds.InstanceNumber = number + 1
-    ds.ImageIndex = number + 1
+    if shared.SOPClassUID == PET:
+        ds.ImageIndex = number + 1
     ds.Rows, ds.Columns = stored.shape
     ds.PixelSpacing = [f"{grid.spacing_mm[1]:.9g}", f"{grid.spacing_mm[2]:.9g}"]
     ds.SliceThickness = f"{grid.spacing_mm[0]:.9g}"
