@@ -11,8 +11,9 @@ from pydicom.dataset import Dataset
 from pydicom.uid import RLELossless
 
 from fedpet.errors import DataError
+from fedpet.imaging.hounsfield import read_ct
 from fedpet.imaging.index import find_scans
-from fedpet.imaging.pixels import read_ct, read_stored
+from fedpet.imaging.pixels import read_stored
 from fedpet.imaging.scan import read_scan
 from pet_files import factor_bqml, need, write_series
 

@@ -14,8 +14,9 @@ from fedpet.errors import DataError
 from fedpet.imaging import tags
 from fedpet.imaging.deidentify_face import Face, find_face
 from fedpet.imaging.deidentify_refusals import modality_of
+from fedpet.imaging.hounsfield import read_ct
 from fedpet.imaging.intake import SeriesIntake, volume_key
-from fedpet.imaging.pixels import read_ct, read_pet
+from fedpet.imaging.pixels import read_pet
 from fedpet.imaging.reading import UNREADABLE, look_at
 from fedpet.imaging.scan import pet_facts
 from fedpet.imaging.series import Series, identity_of

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from fedpet.errors import DataError
 from fedpet.imaging.grid import thinned, thinning
 from fedpet.imaging.pixels import read_stored
+from fedpet.imaging.places import INSIDE
 from fedpet.imaging.resample import parallel_axes, plane_means
 from fedpet.imaging.series import PixelFormat, Series, Slice
 from fedpet.imaging.volume import Grid, Volume
@@ -168,11 +169,11 @@ def _bounded(stored: NDArray[np.integer], form: PixelFormat, limits: tuple[int, 
 def _limits(one: Slice, form: PixelFormat) -> tuple[int, int] | None:
     """Return the stored values of the lowest and highest HU; None where a slice needs more care.
 
-    That is where values are not 16 bits in the file's own order, are scaled or not whole, or
-    where padding stands for something else than a value at or below air.
+    That is where values are not 16 bits in the file's own order, are scaled or not whole, lie in
+    an archive, or where padding stands for something else than a value at or below air.
     """
     plain = form.native and not form.floating and form.bits == 16 and sys.byteorder == "little"
-    if not plain or "\0" in one.path or one.slope != 1 or one.intercept != int(one.intercept):
+    if not plain or INSIDE in one.path or one.slope != 1 or one.intercept != int(one.intercept):
         return None
     intercept = int(one.intercept)
     kind = np.iinfo(np.int16 if form.signed else np.uint16)

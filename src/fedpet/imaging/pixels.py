@@ -11,8 +11,6 @@ from fedpet.imaging.places import INSIDE, read_deflated, read_place
 from fedpet.imaging.series import PixelFormat, Series, Slice
 from fedpet.imaging.volume import Volume
 
-HU_MIN, HU_MAX = -1024, 3071
-
 
 def read_stored(one: Slice, form: PixelFormat) -> NDArray[np.generic]:
     """Return the stored values of a slice, [rows, columns], before any rescaling.
@@ -87,26 +85,3 @@ def read_pet(series: Series, factors: NDArray[np.float64]) -> Volume:
             code="FP-2115",
         )
     return Volume(array=suv, grid=series.grid)
-
-
-def read_ct(series: Series) -> Volume:
-    """Read a CT series as int16 Hounsfield units in -1024..3071; padding becomes air.
-
-    Raises:
-        DataError: If a slice cannot be read or a value is not finite.
-    """
-    hu = np.empty(series.grid.shape, np.int16)
-    for index, one in enumerate(series.slices):
-        stored = read_stored(one, series.pixels)
-        if series.pixels.floating and not np.isfinite(stored).all():
-            raise DataError("The CT holds values that are not finite numbers.", code="FP-2115")
-        if one.slope == 1 and one.intercept == int(one.intercept) and stored.dtype.kind in "iu":
-            values = stored.astype(np.int32) + int(one.intercept)
-        else:
-            values = np.rint(stored.astype(np.float32) * one.slope + one.intercept)
-        np.clip(values, HU_MIN, HU_MAX, out=values)
-        hu[index] = values
-        if series.pixels.padding is not None and not series.pixels.floating:
-            padding = np.array([series.pixels.padding], np.uint16).astype(stored.dtype)
-            hu[index][stored == padding[0]] = HU_MIN
-    return Volume(array=hu, grid=series.grid)
