@@ -26,11 +26,11 @@ sys.path.insert(0, str(ROOT / "tests"))
 
 from pynetdicom import AE, AllStoragePresentationContexts, evt  # noqa: E402
 
-from fedpet.imaging.pacs_inbox import Inbox  # noqa: E402
-from fedpet.imaging.pacs_pull import pull  # noqa: E402
-from fedpet.imaging.pacs_query import Wanted  # noqa: E402
-from fedpet.imaging.pacs_receiver import receiver  # noqa: E402
-from fedpet.imaging.pacs_settings import Limits, Listen, PacsSettings, Peer  # noqa: E402
+from fedpet.imaging.pacs.inbox import Inbox  # noqa: E402
+from fedpet.imaging.pacs.pull import pull  # noqa: E402
+from fedpet.imaging.pacs.query import Wanted  # noqa: E402
+from fedpet.imaging.pacs.receiver import receiver  # noqa: E402
+from fedpet.imaging.pacs.settings import Limits, Listen, PacsSettings, Peer  # noqa: E402
 from orthanc import namespace, orthanc  # noqa: E402
 from pacs_peer import free_port, send, write_series  # noqa: E402
 

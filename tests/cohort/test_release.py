@@ -26,7 +26,7 @@ from pydicom.uid import (
 from fedpet.cohort.pseudonyms import Pseudonyms, load_pseudonyms
 from fedpet.cohort.release import RECORDS, REPORT, Released, SubjectDone, deidentify
 from fedpet.errors import DataError, StoreError
-from fedpet.imaging.confidentiality import Options
+from fedpet.imaging.deidentify.profile import Options
 from fedpet.imaging.index import find_scans
 from fedpet.imaging.scan import read_scan
 from pet_files import need, write_series, write_structures

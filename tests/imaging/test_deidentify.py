@@ -21,10 +21,10 @@ from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from fedpet.cohort.pseudonyms import Pseudonyms
 from fedpet.errors import DataError
-from fedpet.imaging.confidentiality import Options, read_table
-from fedpet.imaging.deidentify import Deidentifier
-from fedpet.imaging.deidentify_refusals import WANTED, objection
-from fedpet.imaging.deidentify_values import clean_label, shift
+from fedpet.imaging.deidentify.attributes import Deidentifier
+from fedpet.imaging.deidentify.profile import Options, read_table
+from fedpet.imaging.deidentify.refusals import WANTED, objection
+from fedpet.imaging.deidentify.values import clean_label, shift
 from fedpet.imaging.reading import read_header
 from pet_files import write_series
 

@@ -15,9 +15,9 @@ from scipy import ndimage
 
 from fedpet.cohort.pseudonyms import Pseudonyms
 from fedpet.cohort.release import Released, deidentify
-from fedpet.imaging.confidentiality import Options
-from fedpet.imaging.deidentify_face import Face, find_face
-from fedpet.imaging.deidentify_refusals import WANTED, objection
+from fedpet.imaging.deidentify.face import Face, find_face
+from fedpet.imaging.deidentify.profile import Options
+from fedpet.imaging.deidentify.refusals import WANTED, objection
 from fedpet.imaging.index import find_scans
 from fedpet.imaging.reading import read_header
 from fedpet.imaging.scan import Images, read_scan

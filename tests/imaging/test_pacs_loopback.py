@@ -14,15 +14,15 @@ from pathlib import Path
 import pytest
 
 from fedpet.errors import DataError, EngineError, FedpetError, RefusalError, StoreError
-from fedpet.imaging.pacs_entity import echo
-from fedpet.imaging.pacs_gate import Gate
-from fedpet.imaging.pacs_inbox import Inbox
-from fedpet.imaging.pacs_pull import find, pull
-from fedpet.imaging.pacs_query import Wanted
-from fedpet.imaging.pacs_receiver import receiver
-from fedpet.imaging.pacs_records import Pulled, SeriesDone
-from fedpet.imaging.pacs_settings import Limits, Listen, PacsSettings, Tls
-from fedpet.imaging.pacs_settings import Peer as PeerSettings
+from fedpet.imaging.pacs.entity import echo
+from fedpet.imaging.pacs.gate import Gate
+from fedpet.imaging.pacs.inbox import Inbox
+from fedpet.imaging.pacs.pull import find, pull
+from fedpet.imaging.pacs.query import Wanted
+from fedpet.imaging.pacs.receiver import receiver
+from fedpet.imaging.pacs.records import Pulled, SeriesDone
+from fedpet.imaging.pacs.settings import Limits, Listen, PacsSettings, Tls
+from fedpet.imaging.pacs.settings import Peer as PeerSettings
 from pacs_peer import (
     Peer,
     contents,

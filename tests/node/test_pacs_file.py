@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fedpet.errors import DataError, NotFoundError
-from fedpet.imaging.pacs_list import ListOptions, read_list
+from fedpet.imaging.pacs.list import ListOptions, read_list
 from fedpet.node.pacs_file import TEMPLATE, load_pacs
 
 ROOT = Path(__file__).resolve().parents[2]

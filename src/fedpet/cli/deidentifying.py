@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from fedpet.cohort.pseudonym_table import Lock
     from fedpet.cohort.pseudonyms import Pseudonyms
     from fedpet.cohort.release import Listed, Released
-    from fedpet.imaging.confidentiality import Options
+    from fedpet.imaging.deidentify.profile import Options
 
 PATH = click.Path(path_type=Path)
 SHARE = "images"
@@ -61,7 +61,7 @@ def deidentify(
     Next: look at OUT/report.json; `fedpet cohort subject PSEUDONYM --table FILE` for the way back.
     """
     from fedpet.cohort.pseudonym_table import entry_of, is_inside, write_table
-    from fedpet.imaging.confidentiality import Options
+    from fedpet.imaging.deidentify.profile import Options
 
     if table_key is not None and table is None:
         raise click.UsageError("--table-key needs --table.")

@@ -16,9 +16,9 @@ from fedpet.cli.terminal import Answer, Terminal
 from fedpet.errors import NotFoundError, UpdateError
 
 if TYPE_CHECKING:
-    from fedpet.imaging.pacs_list import ListOptions
-    from fedpet.imaging.pacs_records import Pulled
-    from fedpet.imaging.pacs_settings import PacsSettings, Retrieve
+    from fedpet.imaging.pacs.list import ListOptions
+    from fedpet.imaging.pacs.records import Pulled
+    from fedpet.imaging.pacs.settings import PacsSettings, Retrieve
 
 FOLDER = click.Path(path_type=Path)
 DAY = click.DateTime(formats=["%Y-%m-%d"])
@@ -71,8 +71,8 @@ def echo(terminal: Terminal, folder: Path) -> Answer:
 
     Next: `fedpet node pacs find FOLDER --list patients.csv`.
     """
-    from fedpet.imaging.pacs_entity import echo as ask
-    from fedpet.imaging.pacs_web import web_client, web_echo
+    from fedpet.imaging.pacs.entity import echo as ask
+    from fedpet.imaging.pacs.web import web_client, web_echo
 
     del terminal
     settings, node = _settings(folder)
@@ -120,8 +120,8 @@ def find(
     Next: `fedpet node pacs pull FOLDER --list patients.csv`.
     """
     from fedpet.cli.pacs_words import draw_found
-    from fedpet.imaging.pacs_list import read_list
-    from fedpet.imaging.pacs_pull import find as look_up
+    from fedpet.imaging.pacs.list import read_list
+    from fedpet.imaging.pacs.pull import find as look_up
 
     settings, node = _settings(folder)
     wanted = read_list(list_, _options(column, accession, first, last, days))
@@ -171,8 +171,8 @@ def pull(
     Next: `fedpet cohort build FOLDER`.
     """
     from fedpet.cli.pacs_words import draw_pulled, follow
-    from fedpet.imaging.pacs_list import read_list
-    from fedpet.imaging.pacs_pull import pull as fetch
+    from fedpet.imaging.pacs.list import read_list
+    from fedpet.imaging.pacs.pull import pull as fetch
 
     settings, node = _settings(folder)
     wanted = read_list(list_, _options(column, accession, first, last, days))
@@ -210,8 +210,8 @@ def listen(terminal: Terminal, folder: Path, into: Path | None, seconds: float |
     Next: `fedpet cohort build FOLDER`.
     """
     from fedpet.cli.pacs_words import listened, rate
-    from fedpet.imaging.pacs_inbox import Inbox
-    from fedpet.imaging.pacs_receiver import receiver
+    from fedpet.imaging.pacs.inbox import Inbox
+    from fedpet.imaging.pacs.receiver import receiver
 
     settings, node = _settings(folder)
     inbox = Inbox(into or folder / "images", settings.limits)
@@ -254,7 +254,7 @@ def _settings(folder: Path) -> tuple[PacsSettings, Path]:
 def _options(
     column: str, accession: bool, first: datetime | None, last: datetime | None, days: int
 ) -> ListOptions:
-    from fedpet.imaging.pacs_list import ListOptions
+    from fedpet.imaging.pacs.list import ListOptions
 
     return ListOptions(
         accession=accession, column=column, first=_day(first), last=_day(last), days=days
@@ -266,7 +266,7 @@ def _day(moment: datetime | None) -> date | None:
 
 
 def _all_modalities() -> tuple[str, ...]:
-    from fedpet.imaging.pacs_settings import MODALITIES
+    from fedpet.imaging.pacs.settings import MODALITIES
 
     return MODALITIES
 

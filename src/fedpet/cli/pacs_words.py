@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from fedpet.cli.terminal import Terminal
 from fedpet.errors import FedpetError
-from fedpet.imaging.pacs_records import (
+from fedpet.imaging.pacs.records import (
     Asked,
     Begun,
     Came,

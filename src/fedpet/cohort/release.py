@@ -25,8 +25,8 @@ from fedpet.cohort.release_subject import SeriesDone, Task, release_subject
 from fedpet.errors import DataError, StoreError
 from fedpet.imaging import tags
 from fedpet.imaging.archives import look_into
-from fedpet.imaging.confidentiality import EDITION, Options
-from fedpet.imaging.deidentify_refusals import WANTED, modality_of, objection
+from fedpet.imaging.deidentify.profile import EDITION, Options
+from fedpet.imaging.deidentify.refusals import WANTED, modality_of, objection
 from fedpet.imaging.header import Header
 from fedpet.imaging.places import INSIDE
 from fedpet.imaging.reading import look_at

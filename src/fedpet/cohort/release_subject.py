@@ -18,10 +18,10 @@ from pydicom.dataset import Dataset
 from fedpet.cohort.manifest import write_private
 from fedpet.cohort.pseudonyms import Pseudonyms
 from fedpet.errors import DataError, StoreError
-from fedpet.imaging.confidentiality import Options
-from fedpet.imaging.deidentify import Deidentifier, meanings
-from fedpet.imaging.deidentify_pixels import Faces, blank_faces, find_faces
-from fedpet.imaging.deidentify_refusals import modality_of
+from fedpet.imaging.deidentify.attributes import Deidentifier, meanings
+from fedpet.imaging.deidentify.pixels import Faces, blank_faces, find_faces
+from fedpet.imaging.deidentify.profile import Options
+from fedpet.imaging.deidentify.refusals import modality_of
 from fedpet.imaging.places import INSIDE, UNREACHABLE, open_place
 from fedpet.imaging.reading import UNREADABLE
 

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from fedpet.cohort.tomlfile import Mistake, read, refusal
-from fedpet.imaging.pacs_settings import PacsSettings
+from fedpet.imaging.pacs.settings import PacsSettings
 
 FILE = "pacs.toml"
 # PS3.5: an AE title is up to 16 characters of the basic set, without backslash or control.

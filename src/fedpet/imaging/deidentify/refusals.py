@@ -6,7 +6,7 @@ import re
 from typing import Final
 
 from fedpet.imaging import tags
-from fedpet.imaging.confidentiality import Options
+from fedpet.imaging.deidentify.profile import Options
 from fedpet.imaging.header import Header
 from fedpet.imaging.tags import Wanted
 

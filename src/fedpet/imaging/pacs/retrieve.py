@@ -14,10 +14,10 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
     StudyRootQueryRetrieveInformationModelMove as MoveModel,
 )
 
-from fedpet.imaging import pacs_words as words
-from fedpet.imaging.pacs_entity import status_of
-from fedpet.imaging.pacs_query import PENDING, SeriesFound
-from fedpet.imaging.pacs_settings import PacsSettings
+from fedpet.imaging.pacs import words
+from fedpet.imaging.pacs.entity import status_of
+from fedpet.imaging.pacs.query import PENDING, SeriesFound
+from fedpet.imaging.pacs.settings import PacsSettings
 
 SOME_FAILED = 0xB000
 

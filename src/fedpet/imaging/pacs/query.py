@@ -11,10 +11,10 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
     StudyRootQueryRetrieveInformationModelFind as FindModel,
 )
 
-from fedpet.imaging import pacs_words as words
-from fedpet.imaging.pacs_entity import status_of
-from fedpet.imaging.pacs_inbox import is_uid
-from fedpet.imaging.pacs_settings import PacsSettings
+from fedpet.imaging.pacs import words
+from fedpet.imaging.pacs.entity import status_of
+from fedpet.imaging.pacs.inbox import is_uid
+from fedpet.imaging.pacs.settings import PacsSettings
 
 PENDING = (0xFF00, 0xFF01)
 MATCHES_MAX = 10_000

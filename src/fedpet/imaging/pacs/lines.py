@@ -20,14 +20,14 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
     StudyRootQueryRetrieveInformationModelMove as MoveModel,
 )
 
-from fedpet.imaging.pacs_contexts import storage_contexts, storage_roles
-from fedpet.imaging.pacs_entity import association
-from fedpet.imaging.pacs_inbox import Inbox
-from fedpet.imaging.pacs_query import SeriesFound, Wanted, find_series
-from fedpet.imaging.pacs_receiver import keep, receiver
-from fedpet.imaging.pacs_retrieve import Sent, get, move
-from fedpet.imaging.pacs_settings import PacsSettings, Retrieve
-from fedpet.imaging.pacs_web import web_client, web_find, web_get
+from fedpet.imaging.pacs.contexts import storage_contexts, storage_roles
+from fedpet.imaging.pacs.entity import association
+from fedpet.imaging.pacs.inbox import Inbox
+from fedpet.imaging.pacs.query import SeriesFound, Wanted, find_series
+from fedpet.imaging.pacs.receiver import keep, receiver
+from fedpet.imaging.pacs.retrieve import Sent, get, move
+from fedpet.imaging.pacs.settings import PacsSettings, Retrieve
+from fedpet.imaging.pacs.web import web_client, web_find, web_get
 
 T = TypeVar("T")
 

@@ -12,10 +12,10 @@ from dicomweb_client.api import DICOMwebClient
 from pydicom.dataset import Dataset
 
 from fedpet.errors import DataError, EngineError, FedpetError, RefusalError
-from fedpet.imaging.pacs_inbox import DAMAGED, NOT_UNDERSTOOD, STORED, Inbox, Uids, is_uid
-from fedpet.imaging.pacs_query import SeriesFound, Wanted, fits
-from fedpet.imaging.pacs_quiet import hush
-from fedpet.imaging.pacs_settings import PacsSettings
+from fedpet.imaging.pacs.inbox import DAMAGED, NOT_UNDERSTOOD, STORED, Inbox, Uids, is_uid
+from fedpet.imaging.pacs.query import SeriesFound, Wanted, fits
+from fedpet.imaging.pacs.quiet import hush
+from fedpet.imaging.pacs.settings import PacsSettings
 
 STUDY, SERIES, MODALITY = "0020000D", "0020000E", "00080060"
 PATIENT, ACCESSION, OBJECTS = "00100020", "00080050", "00201209"

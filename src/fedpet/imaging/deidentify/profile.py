@@ -1,6 +1,6 @@
 """Which attributes of a DICOM file may stay, after the standard's own table.
 
-The table is `confidentiality.csv` beside this file. An option adds a column to the basic profile;
+The table is `profile.csv` beside this file. An option adds a column to the basic profile;
 where several apply, keeping wins over cleaning, and cleaning over the basic action.
 
 Source:
@@ -108,7 +108,7 @@ def read_table() -> Mapping[int, Row]:
         >>> row.basic, row.columns["patient"]
         ('X', 'K')
     """
-    text = resources.files("fedpet.imaging").joinpath("confidentiality.csv").read_text("utf-8")
+    text = resources.files("fedpet.imaging.deidentify").joinpath("profile.csv").read_text("utf-8")
     lines = (line for line in text.splitlines() if not line.startswith("#"))
     table = {}
     for cells in csv.DictReader(lines):

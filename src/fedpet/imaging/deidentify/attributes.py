@@ -21,8 +21,8 @@ from pydicom.tag import BaseTag
 
 from fedpet.errors import DataError
 from fedpet.imaging import tags
-from fedpet.imaging.confidentiality import EDITION, Action, Options, action_for, read_table
-from fedpet.imaging.deidentify_values import (
+from fedpet.imaging.deidentify.profile import EDITION, Action, Options, action_for, read_table
+from fedpet.imaging.deidentify.values import (
     REPLACEMENT,
     cap_age,
     clean_label,
@@ -134,7 +134,7 @@ class Deidentifier:
             DataError: If there is no patient ID, or sequences are nested beyond reason.
 
         Source:
-            DICOM PS3.15 E.2 and Table E.1-1; see `confidentiality`.
+            DICOM PS3.15 E.2 and Table E.1-1; see `profile`.
         """
         if not patient_id.strip():
             raise DataError("It has no (0010,0020) Patient ID.", code="FP-2201")

@@ -12,8 +12,8 @@ from pathlib import Path
 from types import TracebackType
 
 from fedpet.errors import StoreError
-from fedpet.imaging.pacs_inbox import Held
-from fedpet.imaging.pacs_query import SeriesFound
+from fedpet.imaging.pacs.inbox import Held
+from fedpet.imaging.pacs.query import SeriesFound
 
 VERSION = 1
 SCHEMA = """

@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fedpet.errors import EngineError, FedpetError, StoreError
-from fedpet.imaging import pacs_words as words
-from fedpet.imaging.pacs_inbox import Inbox
-from fedpet.imaging.pacs_journal import PullJournal
-from fedpet.imaging.pacs_lines import Fetcher, fetcher, finder
-from fedpet.imaging.pacs_query import SeriesFound, Wanted
-from fedpet.imaging.pacs_records import (
+from fedpet.imaging.pacs import words
+from fedpet.imaging.pacs.inbox import Inbox
+from fedpet.imaging.pacs.journal import PullJournal
+from fedpet.imaging.pacs.lines import Fetcher, fetcher, finder
+from fedpet.imaging.pacs.query import SeriesFound, Wanted
+from fedpet.imaging.pacs.records import (
     Asked,
     Begun,
     Came,
@@ -24,8 +24,8 @@ from fedpet.imaging.pacs_records import (
     SeriesDone,
     SubjectDone,
 )
-from fedpet.imaging.pacs_retrieve import Sent
-from fedpet.imaging.pacs_settings import MODALITIES, PacsSettings, Retrieve
+from fedpet.imaging.pacs.retrieve import Sent
+from fedpet.imaging.pacs.settings import MODALITIES, PacsSettings, Retrieve
 
 TELL_EVERY_S = 0.2
 FAILURES_IN_A_ROW_MAX = 5

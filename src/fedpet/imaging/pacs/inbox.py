@@ -19,7 +19,7 @@ from pydicom.tag import BaseTag
 from pydicom.uid import UID
 from pynetdicom import PYNETDICOM_IMPLEMENTATION_UID
 
-from fedpet.imaging.pacs_settings import Limits
+from fedpet.imaging.pacs.settings import Limits
 
 UID_LENGTH_MAX = 64
 UID_FORM = re.compile(r"[0-9]+(\.[0-9]+)*")

@@ -12,8 +12,8 @@ from pydicom.uid import ExplicitVRLittleEndian
 
 from fedpet.errors import DataError
 from fedpet.imaging import tags
-from fedpet.imaging.deidentify_face import Face, find_face
-from fedpet.imaging.deidentify_refusals import modality_of
+from fedpet.imaging.deidentify.face import Face, find_face
+from fedpet.imaging.deidentify.refusals import modality_of
 from fedpet.imaging.hounsfield import read_ct
 from fedpet.imaging.intake import SeriesIntake, volume_key
 from fedpet.imaging.pixels import read_pet

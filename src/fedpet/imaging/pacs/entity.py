@@ -16,12 +16,12 @@ from pynetdicom.presentation import PresentationContext, build_context
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
 from fedpet.errors import FedpetError
-from fedpet.imaging import pacs_words as words
-from fedpet.imaging.pacs_gate import put_gate
-from fedpet.imaging.pacs_quiet import hush
-from fedpet.imaging.pacs_settings import PacsSettings
-from fedpet.imaging.pacs_socket import handlers
-from fedpet.imaging.pacs_tls import client_context
+from fedpet.imaging.pacs import words
+from fedpet.imaging.pacs.gate import put_gate
+from fedpet.imaging.pacs.quiet import hush
+from fedpet.imaging.pacs.settings import PacsSettings
+from fedpet.imaging.pacs.socket import handlers
+from fedpet.imaging.pacs.tls import client_context
 
 PROBE_S = 10.0
 

@@ -7,7 +7,7 @@ row number of the list.
 from __future__ import annotations
 
 from fedpet.errors import DataError, EngineError, FedpetError, RefusalError, StoreError
-from fedpet.imaging.pacs_settings import PacsSettings
+from fedpet.imaging.pacs.settings import PacsSettings
 
 CALLED_UNKNOWN = (1, 7)
 CALLER_UNKNOWN = (1, 3)

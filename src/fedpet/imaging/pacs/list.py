@@ -11,7 +11,7 @@ from datetime import date, timedelta
 from pathlib import Path
 
 from fedpet.errors import DataError, NotFoundError
-from fedpet.imaging.pacs_query import Wanted
+from fedpet.imaging.pacs.query import Wanted
 
 SIZE_LIMIT_BYTES = 64 << 20
 LENGTH_MAX = 64

@@ -16,10 +16,10 @@ from pynetdicom.events import Event
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 from pynetdicom.transport import ThreadedAssociationServer
 
-from fedpet.imaging import pacs_words as words
-from fedpet.imaging.pacs_contexts import receiver_contexts
-from fedpet.imaging.pacs_entity import entity
-from fedpet.imaging.pacs_inbox import (
+from fedpet.imaging.pacs import words
+from fedpet.imaging.pacs.contexts import receiver_contexts
+from fedpet.imaging.pacs.entity import entity
+from fedpet.imaging.pacs.inbox import (
     NOT_MATCHING,
     NOT_UNDERSTOOD,
     Inbox,
@@ -27,9 +27,9 @@ from fedpet.imaging.pacs_inbox import (
     is_uid,
     read_uids,
 )
-from fedpet.imaging.pacs_settings import PacsSettings
-from fedpet.imaging.pacs_socket import handlers
-from fedpet.imaging.pacs_tls import server_context
+from fedpet.imaging.pacs.settings import PacsSettings
+from fedpet.imaging.pacs.socket import handlers
+from fedpet.imaging.pacs.tls import server_context
 
 
 class GuardedServer(ThreadedAssociationServer):

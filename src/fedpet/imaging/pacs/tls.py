@@ -6,7 +6,7 @@ import ssl
 from pathlib import Path
 
 from fedpet.errors import DataError
-from fedpet.imaging.pacs_settings import Tls
+from fedpet.imaging.pacs.settings import Tls
 
 
 def client_context(tls: Tls, folder: Path) -> ssl.SSLContext:

@@ -1,0 +1,1 @@
+"""Scans from the hospital's PACS: settings, queries, retrieval, a bounded receiver."""
