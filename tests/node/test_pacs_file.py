@@ -51,7 +51,7 @@ def test_every_key_is_explained_in_the_guide():
     """A setting that nobody explains is a setting that nobody dares to use."""
     from dataclasses import fields
 
-    from fedpet.imaging import pacs_settings as made
+    from fedpet.imaging.pacs import settings as made
 
     guide = (ROOT / "docs/guides/pacs.md").read_text()
     for section in (made.Peer, made.Listen, made.Tls, made.Web, made.Limits):

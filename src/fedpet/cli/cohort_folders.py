@@ -32,7 +32,8 @@ def dictionary(
     Reads the table in FOLDER, CSV or Excel, and guesses by the names of its columns what each one
     holds. With --redcap it also knows types, choices and ranges, from a raw or a labels export
     alike; fields that the project marks under `Identifier?` are listed as `identifying` and are
-    never read into the cohort. Every guess is marked "check": read the file before you build.
+    never read into the cohort. Writes FOLDER/dictionary.toml, where every guess is marked
+    "check": read it before you build.
 
       fedpet cohort dictionary hospitals/lyon
       fedpet cohort dictionary hospitals/lyon --redcap lyon_DataDictionary.csv

@@ -172,8 +172,9 @@ def _rate(plan: Plan, number: int) -> float:
 
 
 def _seed(plan: Plan, cohort: Cohort, body: Body, number: int) -> int:
-    """Derive the round's seed from what is the same whenever the request is repeated."""
-    text = f"{plan.seed}/{cohort.fingerprint}/{body['select']}/{number}"
+    """Derive the round's seed from the plan, the site, the selection and the round."""
+    sites = ",".join(sorted(set(cohort.strata)))
+    text = f"{plan.seed}/{sites}/{body['select']}/{number}"
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little") >> 1
 
 
