@@ -48,7 +48,7 @@ def deidentify(
 ) -> Answer:
     """Write a folder's PET, CT and masks again, without their patients.
 
-    IN is any tree of DICOM files and is not changed; OUT gets one folder per subject and
+    Reads IN, any tree of DICOM files, which is not changed; OUT gets one folder per subject and
     report.json. DICOM PS3.15 basic profile with options: dates moved by one secret number of days
     per subject, sex, age, size, weight, device and the private values that SUV needs kept, UIDs
     replaced consistently, labels reduced to words of imaging. SUV stays the same. Series with
@@ -98,9 +98,12 @@ def subject(terminal: Terminal, pseudonym: str, table: Path, table_key: Path | N
     """Tell which patient is behind a pseudonym, from the encrypted table.
 
     For the data manager, on this machine: the answer is the hospital's patient number and by how
-    many days the subject's dates were moved. It is printed and kept nowhere.
+    many days the subject's dates were moved. Reads the table, writes nothing: the answer is
+    printed and kept nowhere.
 
       fedpet cohort subject 0f3a5c7e9b1d --table lyon.table
+
+    Next: look the number up in the hospital's own system; tell it to nobody outside.
     """
     from fedpet.cohort.pseudonym_table import find_subject
 

@@ -27,7 +27,7 @@ SHOWN = 40
 def scans(terminal: Terminal, folder: Path) -> Answer:
     """List every series of a hospital's folder: which are used, and why the others are not.
 
-    Looks through the images by their headers, and writes FOLDER/scans.csv, one line a series, with
+    Reads the images by their headers, and writes FOLDER/scans.csv, one line a series, with
     pseudonyms and keyed digests only. To decide otherwise, write `chosen` or `excluded` into the
     column `override` of a line, or keep decisions in FOLDER/choices.csv (`series,choice`); the
     build follows both. `prefer` in cohort.toml ranks reconstructions for all subjects at once. Ends
