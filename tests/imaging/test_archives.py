@@ -14,10 +14,13 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
+from numpy.typing import NDArray
 from pydicom.fileset import FileSet
+from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, RLELossless
 
 from fedpet.imaging.index import Index, find_scans
 from fedpet.imaging.scan import read_scan
+from fedpet.synthetic.hospitals import write_hospitals
 from pet_files import need, write_series, write_structures
 
 VALUES = np.random.default_rng(5).integers(0, 1000, (6, 4, 5))
@@ -154,8 +157,6 @@ def test_a_bomb_that_lies_costs_neither_time_nor_memory(tmp_path: Path) -> None:
 
 def test_a_deflated_slice_that_inflates_without_end_is_bounded(tmp_path: Path) -> None:
     """The deflated transfer syntax is a bomb without an archive."""
-    from pydicom.uid import DeflatedExplicitVRLittleEndian
-
     for path in write_series(tmp_path / "a", VALUES[:2]):
         dataset = pydicom.dcmread(path)
         dataset.add_new(0x7FE10010, "LO", "NOBODY")
@@ -301,6 +302,58 @@ def test_contours_in_an_archive_are_read(tmp_path: Path) -> None:
     images = read_scan(find_scans(tmp_path / "in").scans[0])
     assert images.lesions is not None
     assert images.lesions.array.any()
+
+
+@pytest.fixture(scope="module")
+def segmented(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A phantom subject of a hospital that hands lesions over as DICOM SEG."""
+    folder = tmp_path_factory.mktemp("segmented")
+    list(write_hospitals(folder, subjects=2, sites=2, workers=1))
+    return folder / "marseille"
+
+
+def lesions(folder: Path) -> NDArray[np.generic]:
+    """Read the lesions of the only scan of a folder, which must come from a SEG."""
+    (scan,) = find_scans(folder).scans
+    assert scan.mask is not None
+    assert scan.mask.kind == "SEG"
+    found = read_scan(scan).lesions
+    assert found is not None
+    return found.array
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+def test_a_segmentation_in_an_archive_is_the_one_in_the_folder(
+    segmented: Path, tmp_path: Path, method: int
+) -> None:
+    """Scan, CT and SEG of a phantom subject, all in one export."""
+    pack(segmented / "images", tmp_path / "in/x.zip", method=method)
+    expected = lesions(segmented / "images")
+    assert expected.any()
+    assert np.array_equal(lesions(tmp_path / "in"), expected)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("syntax", [DeflatedExplicitVRLittleEndian, RLELossless])
+def test_a_compressed_segmentation_is_read_in_a_folder_and_in_an_archive(
+    segmented: Path, tmp_path: Path, syntax: UID, packed: bool
+) -> None:
+    """Viewers deflate segmentations, as they are mostly zeros; bytes in RLE are fractional."""
+    expected = lesions(segmented / "images")
+    shutil.copytree(segmented / "images", tmp_path / "in")
+    path = Path(find_scans(tmp_path / "in").scans[0].mask.path)
+    dataset = pydicom.dcmread(path)
+    if syntax == RLELossless:
+        frames = dataset.pixel_array.astype(np.uint8)
+        dataset.BitsAllocated = dataset.BitsStored = 8
+        dataset.HighBit = 7
+        dataset.PixelData = frames.tobytes()
+        dataset.compress(RLELossless, encoding_plugin="pydicom")
+    dataset.file_meta.TransferSyntaxUID = syntax
+    dataset.save_as(path)
+    if packed:
+        pack(tmp_path / "in", tmp_path / "zip/x.zip")
+    assert np.array_equal(lesions(tmp_path / ("zip" if packed else "in")), expected)
 
 
 def test_no_name_of_a_file_or_member_is_told(tmp_path: Path) -> None:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import warnings
 
 import numpy as np
-import pydicom
 from numpy.typing import NDArray
 
 from fedpet.errors import DataError
 from fedpet.imaging import tags
 from fedpet.imaging.contours import Drawn
 from fedpet.imaging.header import Header
-from fedpet.imaging.little_endian import NATIVE
-from fedpet.imaging.reading import UNREADABLE, read_header
+from fedpet.imaging.little_endian import DEFLATED, NATIVE
+from fedpet.imaging.places import read_deflated, read_place
+from fedpet.imaging.reading import UNREADABLE, read_header, read_with_pydicom
 from fedpet.imaging.regions import is_lesion, number_lesions, organ_of
 from fedpet.imaging.series import check_orientation, normal_of
 from fedpet.imaging.volume import Grid, Volume
@@ -149,12 +149,9 @@ def _frames(path: str, header: Header, count: int) -> NDArray[np.bool_]:
     half = int(header.text(tags.FRACTION_MAX) or 255) / 2 if fractional else 0.5
     if count * rows * columns > VOXELS_MAX:
         raise DataError("The DICOM SEG is larger than any scan.", code="FP-2118")
-    pixels = header.pixels
-    if header.syntax in NATIVE and pixels is not None and pixels[1] >= 0 and pixels[2] >= 0:
-        bits = int(header.text(tags.BITS_ALLOCATED) or 0)
-        with open(path, "rb") as file:  # noqa: PTH123 - one file layer for all readers
-            file.seek(pixels[1])
-            data = np.frombuffer(file.read(pixels[2]), np.uint8)
+    bits = int(header.text(tags.BITS_ALLOCATED) or 0)
+    data = _plain_bytes(path, header, -(-count * rows * columns * bits // 8))
+    if data is not None:
         if bits == 1:
             data = np.unpackbits(data, bitorder="little")
         if bits not in (1, 8) or len(data) < count * rows * columns:
@@ -164,10 +161,25 @@ def _frames(path: str, header: Header, count: int) -> NDArray[np.bool_]:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                values = np.asarray(pydicom.dcmread(path).pixel_array)
+                values = np.asarray(read_with_pydicom(path, pixels=True).pixel_array)
         except UNREADABLE as error:
             raise DataError("The DICOM SEG cannot be decoded.", code="FP-2118") from error
         if values.size != count * rows * columns:
             raise DataError("The DICOM SEG ends before its last frame.", code="FP-2118")
     frames: NDArray[np.bool_] = values.reshape(count, rows, columns) >= half
     return frames
+
+
+def _plain_bytes(path: str, header: Header, most: int) -> NDArray[np.uint8] | None:
+    """Return up to `most` bytes of plain pixels; None where pydicom must find or decode them."""
+    if header.pixels is None:
+        return None
+    _, start, count = header.pixels
+    if start < 0 or count < 0 or header.syntax not in (*NATIVE, DEFLATED):
+        return None
+    count = min(count, most)
+    if header.syntax == DEFLATED:
+        data = read_deflated(path, meta=header.meta, start=start, count=count)
+    else:
+        data = read_place(path, start=start, count=count)
+    return np.frombuffer(data, np.uint8)
