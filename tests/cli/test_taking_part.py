@@ -17,6 +17,7 @@ from fedpet import planfile
 from fedpet.cli.main import run
 from fedpet.federation.journal import Journal
 from fedpet.node.gate import Node
+from fedpet.node.policy import Policy, write_policy
 from fedpet.plan import Evaluation, Training
 from toy import toy_hospitals, toy_plan
 from toy_folders import write_toy_cohort, write_toy_hospitals
@@ -101,13 +102,50 @@ def test_a_hospital_that_may_not_be_read_is_not_left_out_unseen(place):
     assert "Hospital 'site-1'" in done.stderr
 
 
-@pytest.mark.parametrize("name", ["policy.toml", "state.db"])
-def test_a_broken_file_of_a_hospital_is_told_with_its_name(place, capsys, name):
+@pytest.mark.parametrize(
+    ("name", "told"), [("policy.toml", "site-1: "), ("state.db", "Hospital 'site-1'")]
+)
+def test_a_broken_file_of_a_hospital_is_told_with_its_name(place, capsys, name, told):
     """Of ten hospitals one is at fault; the message says which."""
     (place / "hospitals/site-1/node").mkdir(exist_ok=True)
     (place / "hospitals/site-1/node" / name).write_text("garbage [" * 200)
     assert start(place) == 3
-    assert "Hospital 'site-1'" in capsys.readouterr().err
+    assert told in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"spacing_mm": 2.0}, "site-1: prepared images at 2 mm, the plan reads them at 4 mm."),
+        ({"name": "else"}, "site-1: has cohort 'else', the plan asks for 'toy'."),
+        ({"columns": ("age", "ecog", "nlr", "tmtv_ml", "suvmax")}, "has no column 'age_years'."),
+    ],
+)
+def test_a_cohort_that_does_not_fit_the_plan_ends_the_run_before_it_begins(
+    place, capsys, changes, told
+):
+    """After an hour of rounds is no time to learn that a column is missing; nothing is written."""
+    shutil.rmtree(place / "hospitals/site-1")
+    other = replace(toy_hospitals(sites=4, subjects=26)["site-1"], **changes)
+    write_toy_cohort(place / "hospitals/site-1", other, site="site-1")
+    (place / "hospitals/site-2/node").mkdir()
+    write_policy(Policy(endpoints=("os",)), place / "hospitals/site-2/node/policy.toml")
+    assert start(place) == 3
+    err = " ".join(capsys.readouterr().err.split())
+    assert told in err
+    assert "site-2: objects:" in err
+    assert not (place / "r").exists()
+
+
+def test_a_hospitals_no_ends_the_run_only_where_too_few_remain(place, capsys):
+    """Three hospitals cannot be held out in four folds; that is known before the first round."""
+    (place / "hospitals/site-2/node").mkdir()
+    write_policy(Policy(endpoints=("os",)), place / "hospitals/site-2/node/policy.toml")
+    assert start(place) == 3
+    told = " ".join(capsys.readouterr().err.split())
+    assert "site-2: objects:" in told
+    assert "all together: evaluation.folds is 4, but only 3 sites take part." in told
+    assert not (place / "r").exists()
 
 
 def test_the_reserved_name_is_refused(place, capsys):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import textwrap
-from collections import defaultdict
 from dataclasses import asdict
 from importlib.resources import files
 from pathlib import Path
@@ -14,7 +13,7 @@ import click
 from fedpet import planfile
 from fedpet.cli.lazy import FedpetCommand
 from fedpet.cli.terminal import Answer, Terminal
-from fedpet.errors import PlanError, StoreError
+from fedpet.errors import StoreError
 from fedpet.plan import Plan, fingerprint
 
 FILE = click.Path(path_type=Path)
@@ -92,36 +91,16 @@ def check(terminal: Terminal, file: Path, sites: Path | None) -> Answer:
 def _at_hospitals(
     plan: Plan, *, file: Path, sites: Path, data: dict[str, object], good: str
 ) -> Answer:
-    from fedpet.cli.hospitals import preflight
+    from fedpet.cli.hospitals import obstruction, preflight
 
     found = preflight(plan, sites)
-    grouped: dict[str, list[str]] = defaultdict(list)
-    for site, reason in found.objections:
-        grouped[reason].append(site)
     data["sites"] = found.subjects
-    data["objections"] = [{"site": site, "reason": why} for site, why in found.objections]
+    data["objections"] = [{"site": one.site, "reason": one.reason} for one in found.objections]
     total = sum(found.subjects.values())
     ready = f"{len(found.subjects)} hospitals with {total} subjects could answer it."
     if not found.objections:
         return Answer(data=data, text=f"{good}\n{ready}\nNext: fedpet run {file} --sites {sites}")
-    told = [
-        f"{', '.join(filter(None, names)) or 'all together'}: {reason}"
-        for reason, names in grouped.items()
-    ]
-    return Answer(
-        data=data,
-        text=f"{good}\n{ready}",
-        error=PlanError(
-            f"{len(told)} {'thing stands' if len(told) == 1 else 'things stand'} "
-            "between the plan and its hospitals.",
-            why="\n".join(told),
-            do=(
-                "Change the plan, or build the cohorts with what it asks for.",
-                "A hospital's own rules are in HOSPITAL/node/policy.toml.",
-            ),
-            code="FP-2010",
-        ),
-    )
+    return Answer(data=data, text=f"{good}\n{ready}", error=obstruction(found.objections))
 
 
 @click.command("show", cls=FedpetCommand, short_help="Read a plan in words")

@@ -32,17 +32,20 @@ def run(
 
     Reads PLAN and each hospital's built cohort. Writes the run's folder: plan.toml, journal.db,
     results.json, models, report.html and model-card.md. Every closed step is on disk at once, so
-    that Ctrl-C or a power cut loses nothing. Ends with code 7 if hospitals took no part.
+    that Ctrl-C or a power cut loses nothing. Ends with code 7 if hospitals took no part, and with
+    code 3, before anything is written, if a cohort lacks what the plan reads.
 
       fedpet run plan.toml --sites hospitals
 
     Next: open report.html; after an interruption, `fedpet resume RUN`.
     """
-    from fedpet.cli.hospitals import hospitals_of, unbuilt_of
+    from fedpet.cli.hospitals import obstruction, preflight, unbuilt_of
     from fedpet.cli.running import concluded, execute, quoted
 
     plan = planfile.load(plan_file)
-    hospitals_of(plan, sites)
+    found = preflight(plan, sites)
+    if not found.may_run:
+        raise obstruction(found.objections)
     if unbuilt := unbuilt_of(plan, sites):
         terminal.warn(f"Left out, for want of a built cohort: {', '.join(unbuilt)}.")
     folder = out or Path("runs") / folder_name(plan)
