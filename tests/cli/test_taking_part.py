@@ -222,3 +222,23 @@ def test_the_journal_remembers_the_cohorts(place):
     assert start(place) == 0
     with Journal(place / "r") as journal:
         assert "site-3" in journal.fact("cohorts")
+
+
+@pytest.mark.parametrize("permitting", [0, 3, 4])
+def test_real_subjects_are_pooled_only_where_every_hospital_permits_it(tmp_path, permitting):
+    """One hospital that says no keeps all data apart; the federated arms run all the same."""
+    for number, (site, cohort) in enumerate(toy_hospitals(sites=4, subjects=26).items()):
+        folder = write_toy_cohort(
+            tmp_path / "hospitals" / site, replace(cohort, phantom=False), site=site
+        )
+        (folder / "node").mkdir()
+        extra = ("pooling",) if number < permitting else ()
+        write_policy(Policy(releases=("counts", *extra)), folder / "node/policy.toml")
+    plan = replace(PLAN, evaluation=replace(PLAN.evaluation, baselines=("pooled",)))
+    (tmp_path / "plan.toml").write_text(planfile.dumps(plan))
+    assert start(tmp_path) == 0
+    results = json.loads((tmp_path / "r/results.json").read_text())
+    arms = {arm["id"] for arm in results["arms"]}
+    assert ("network-pooled" in arms) == (permitting == 4)
+    assert "network-federated" in arms
+    assert results["experiment"]["phantom"] is False

@@ -115,8 +115,10 @@ def run_in_process(files: RunFiles, *, workers: int | None = None) -> Generator[
             site: _node(site, folder / "node", cohorts[site], phantom=phantom)
             for site, folder in hospitals.items()
         }
-        if phantom and "pooled" in plan.evaluation.baselines:
-            everyone = pool(cohorts, name=plan.cohort)
+        permitted = {site for site, node in nodes.items() if "pooling" in node.policy.releases}
+        poolable = all(cohort.phantom or site in permitted for site, cohort in cohorts.items())
+        if poolable and "pooled" in plan.evaluation.baselines:
+            everyone = pool(cohorts, name=plan.cohort, permitted=permitted)
             nodes[POOLED] = _node(POOLED, files.folder / "pooled", everyone, phantom=True)
         for node in nodes.values():
             stack.callback(node.close)

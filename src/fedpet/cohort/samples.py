@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -117,20 +117,23 @@ def arrays_bytes(
     return bytes(safetensors.numpy.save(ordered))
 
 
-def pool(cohorts: Mapping[str, Cohort], *, name: str) -> Cohort:
+def pool(cohorts: Mapping[str, Cohort], *, name: str, permitted: Collection[str] = ()) -> Cohort:
     """Lay the cohorts of several sites side by side, for the comparison with pooled training.
 
     Args:
         cohorts: By site; the site becomes each subject's stratum.
         name: Name of the pooled cohort.
+        permitted: Sites whose real subjects may be pooled, by their own policy.
 
     Raises:
-        DataError: If a cohort is not simulated, or cohorts differ in columns or image size.
+        DataError: If a cohort is neither simulated nor permitted, or cohorts differ in columns or
+            image size.
     """
-    real = sorted(site for site, cohort in cohorts.items() if not cohort.phantom)
-    if real:
+    kept = sorted(s for s, cohort in cohorts.items() if not (cohort.phantom or s in permitted))
+    if kept:
         raise DataError(
-            f"The cohort of '{real[0]}' holds real subjects; only phantoms may be pooled.",
+            f"The cohort of '{kept[0]}' holds real subjects, and its policy does not let them "
+            "be pooled.",
             do="Remove 'pooled' from evaluation.baselines.",
         )
     sites = sorted(cohorts)
@@ -149,7 +152,7 @@ def pool(cohorts: Mapping[str, Cohort], *, name: str) -> Cohort:
     return Cohort(
         name=name,
         fingerprint=hashlib.sha256(fingerprints.encode()).hexdigest(),
-        phantom=True,
+        phantom=all(cohort.phantom for cohort in cohorts.values()),
         spacing_mm=first.spacing_mm,
         subjects=tuple(s for site in sites for s in cohorts[site].subjects),
         strata=tuple(site for site in sites for _ in cohorts[site].subjects),

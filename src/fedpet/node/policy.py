@@ -14,7 +14,8 @@ COMMENTS = {
     "sites_min": "Sites that a plan must require for every sum.",
     "endpoints": "Endpoints that patients here consented to be studied for.",
     "releases": "Results about this hospital alone that may leave, by name: counts,\n"
-    "# site-results (its own C-index), local-model (a model trained here only).",
+    "# site-results (its own C-index), local-model (a model trained here only),\n"
+    "# pooling (its subjects may lie beside those of other sites on one machine: public data).",
     "update_norm_max": "Largest L2 norm of a model update.",
     "plan_rounds_max": "Largest number of training rounds in one plan.",
 }
