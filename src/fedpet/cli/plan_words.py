@@ -111,7 +111,8 @@ def _judged(plan: Plan) -> tuple[str, ...]:
         "that it was not fitted to.",
     }[evaluation.scheme]
     words = {
-        "pooled": "the network trained on everybody's data in one place (phantoms, or where every hospital permits it)",
+        "pooled": "the network trained on everybody's data in one place (phantoms, or where every "
+        "hospital permits it)",
         "local": "networks trained at one hospital alone",
         "clinical-cox": "a Cox model on the table only",
         "tmtv": "total metabolic tumour volume alone",
