@@ -74,6 +74,7 @@ COHORT = LazyGroup(
         "scans": Entry("fedpet.cli.scans:scans", "List every series, used or not, and why"),
         "lesions": Entry("fedpet.cli.lesions:lesions", "Write lesions as DICOM SEG for a viewer"),
         "suv": Entry("fedpet.cli.suv_log:suv", "Explain how each scan became SUV"),
+        "changes": Entry("fedpet.cli.changes:changes", "Compare two scans of each subject"),
         "deidentify": Entry(
             "fedpet.cli.deidentifying:deidentify", "Write images without their patients"
         ),
