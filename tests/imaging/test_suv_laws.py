@@ -331,8 +331,10 @@ def test_several_injections_are_not_guessed(tmp_path) -> None:
 
 def test_counts_per_second_are_refused_with_the_reason() -> None:
     """The calibration factor of the header is that of an image which is calibrated already."""
-    with pytest.raises(DataError, match=r"0054,1322"):
+    with pytest.raises(DataError, match=r"0054,1322") as error:
         to_suv(replace(FACTS, units="CPS"))
+    assert "calibrated series, in Bq/mL" in error.value.do[0]
+    assert "private tags" not in error.value.do[0]  # they would not help
 
 
 def test_philips_factors_are_compared_where_both_are_there() -> None:

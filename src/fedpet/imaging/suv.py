@@ -143,7 +143,12 @@ def _not_quantitative(units: str) -> DataError:
     return DataError(
         said,
         why=why,
-        do="Ask the PET unit to export with private tags kept, or in Bq/mL.",
+        do=(
+            "Ask the PET unit to export with private tags kept, or in Bq/mL."
+            if units == "CNTS"
+            else "Ask the PET unit for the calibrated series, in Bq/mL (BQML) or SUV (GML); if it "
+            "is in the folder already, choose it: fedpet cohort scans FOLDER"
+        ),
         code="FP-2114",
     )
 
