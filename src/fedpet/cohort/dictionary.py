@@ -10,16 +10,30 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
 
-from annotated_types import Gt, Len
+from annotated_types import Gt, Len, Predicate
 
 from fedpet.cohort.derived import Derived, missing_inputs
 from fedpet.cohort.response import Criterion, categories
 from fedpet.cohort.settings import DOOR
-from fedpet.cohort.tomlfile import Mistake, did_you_mean, read, refusal
+from fedpet.errors import DataError, NotFoundError
+from fedpet.tomldoor import Door, Mistake, did_you_mean
 
 VARIABLE = re.compile(r"[a-z][a-z0-9_]*")
 Role: TypeAlias = Literal["origin", "progression", "progression_confirmed", "death", "last_contact"]
 EXAMPLE_DATE = date(2021, 3, 24)
+DICTIONARY = Door(
+    error=DataError,
+    code="FP-2102",
+    do="Correct the dictionary; every key is explained by `fedpet help cohort`.",
+)
+
+
+def rise_from_least_to_greatest(bounds: tuple[float, float]) -> bool:
+    """Tell whether bounds enclose anything."""
+    return bounds[0] < bounds[1]
+
+
+Bounds: TypeAlias = Annotated[tuple[float, float], Predicate(rise_from_least_to_greatest)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,7 +139,7 @@ class Variable:
     type: Literal["number", "integer", "category"] = "number"
     unit: str = ""
     scale: Annotated[float, Gt(0)] = 1.0
-    range: tuple[float, float] | None = None
+    range: Bounds | None = None
     required: bool = False
     description: str = ""
     coding: Mapping[str, float] = field(default_factory=dict)
@@ -193,9 +207,12 @@ def load_dictionary(path: Path, *, reserved: tuple[str, ...] = ()) -> Dictionary
         NotFoundError: If the file is absent.
         DataError: Listing every mistake in it (FP-2102).
     """
-    dictionary, text = read(
-        path, Dictionary, code="FP-2102", do="Write one; see `fedpet help folder`."
+    absent = NotFoundError(
+        f"The hospital's folder has no {path.name}.",
+        do="Draft one: fedpet cohort dictionary FOLDER",
     )
+    text = DICTIONARY.text_of(path, absent=absent)
+    dictionary = DICTIONARY.values(text, Dictionary, name=path.name)
     mistakes = [
         *_about_columns(dictionary),
         *_about_format("dates.format", dictionary.dates.format),
@@ -206,7 +223,7 @@ def load_dictionary(path: Path, *, reserved: tuple[str, ...] = ()) -> Dictionary
     for name, variable in dictionary.variables.items():
         mistakes += _about_variable(name, variable, reserved)
     if mistakes:
-        raise refusal(path.name, text, mistakes, code="FP-2102")
+        raise DICTIONARY.refusal(path.name, text, mistakes)
     return dictionary
 
 
@@ -297,6 +314,4 @@ def _about_variable(name: str, variable: Variable, reserved: tuple[str, ...]) ->
     if variable.type != "category" and variable.coding:
         hint = did_you_mean("category", ["category"])
         mistakes.append(Mistake(key, f'"{name}" has `coding` but is a {variable.type}.{hint}'))
-    if variable.range is not None and not variable.range[0] < variable.range[1]:
-        mistakes.append(Mistake(f"{key}.range", f'the range of "{name}" is empty.'))
     return mistakes

@@ -12,13 +12,19 @@ from annotated_types import Ge, Le, Len
 
 from fedpet.biomarkers.catalogue import DEFAULT_GROUPS, Group
 from fedpet.cohort.measured import Rules
-from fedpet.cohort.tomlfile import Mistake, read, refusal
+from fedpet.errors import DataError, NotFoundError
 from fedpet.imaging.body_size import Kind
+from fedpet.tomldoor import Door, Mistake
 
 # Strict at the door: no unknown key, no silent conversion, no infinity.
 DOOR = {"extra": "forbid", "strict": True, "allow_inf_nan": False}
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 FILE = "cohort.toml"
+COHORT = Door(
+    error=DataError,
+    code="FP-2101",
+    do="Correct cohort.toml; every key is explained by `fedpet help cohort`.",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,12 +90,12 @@ def load_settings(folder: Path) -> Settings:
         NotFoundError: If the file is absent.
         DataError: Listing every mistake in it (FP-2101).
     """
-    settings, text = read(
-        folder / FILE,
-        Settings,
-        code="FP-2101",
+    absent = NotFoundError(
+        f"The hospital's folder has no {FILE}.",
         do="Write one, with `name` and `site` at least; see `fedpet help folder`.",
     )
+    text = COHORT.text_of(folder / FILE, absent=absent)
+    settings = COHORT.values(text, Settings, name=FILE)
     mistakes = [
         Mistake(
             key,
@@ -108,7 +114,7 @@ def load_settings(folder: Path) -> Settings:
     if not math.isclose(settings.spacing_mm * 1000, round(settings.spacing_mm * 1000)):
         mistakes.append(Mistake("spacing_mm", '"spacing_mm" may have three decimals at most.'))
     if mistakes:
-        raise refusal(FILE, text, mistakes, code="FP-2101")
+        raise COHORT.refusal(FILE, text, mistakes)
     return settings
 
 

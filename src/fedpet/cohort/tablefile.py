@@ -9,9 +9,9 @@ from pathlib import Path
 from fedpet.cohort.csvfile import read_csv
 from fedpet.cohort.findings import Finding, counted, found
 from fedpet.cohort.sheet import SAVE_AS_CSV, SIZE_LIMIT_BYTES, Sheet, no_table
-from fedpet.cohort.tomlfile import did_you_mean
 from fedpet.cohort.workbook import read_workbook
 from fedpet.errors import DataError, NotFoundError
+from fedpet.tomldoor import did_you_mean
 
 WORKBOOK = b"PK\x03\x04"
 OLD_WORKBOOK = b"\xd0\xcf\x11\xe0"

@@ -5,10 +5,16 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from fedpet.cohort.tomlfile import Mistake, read, refusal
+from fedpet.errors import DataError, NotFoundError
 from fedpet.imaging.pacs.settings import PacsSettings
+from fedpet.tomldoor import Door, Mistake
 
 FILE = "pacs.toml"
+PACS = Door(
+    error=DataError,
+    code="FP-3011",
+    do="Correct pacs.toml; every key is explained by `fedpet help pacs`.",
+)
 # PS3.5: an AE title is up to 16 characters of the basic set, without backslash or control.
 TITLE = re.compile(r"[!-\[\]-~]([ -\[\]-~]{0,14}[!-\[\]-~])?")
 TEMPLATE = """\
@@ -29,15 +35,15 @@ def load_pacs(folder: Path) -> PacsSettings:
         folder: Where it stands: the `node` folder of a hospital.
 
     Raises:
-        NotFoundError: If the file is absent (FP-3011).
+        NotFoundError: If the file is absent.
         DataError: Listing every mistake in it (FP-3011).
     """
-    settings, text = read(
-        folder / FILE,
-        PacsSettings,
-        code="FP-3011",
+    absent = NotFoundError(
+        f"The hospital's folder has no {FILE}.",
         do="Write HOSPITAL/node/pacs.toml; see: fedpet help pacs",
     )
+    text = PACS.text_of(folder / FILE, absent=absent)
+    settings = PACS.values(text, PacsSettings, name=FILE)
     titles = [("ae_title", settings.ae_title), ("pacs.ae_title", settings.pacs.ae_title)]
     titles += [("listen.callers", name) for name in settings.listen.callers]
     mistakes = [
@@ -56,5 +62,5 @@ def load_pacs(folder: Path) -> PacsSettings:
             Mistake("listen.tls", '"tls" under [listen] needs certificate, key and ca in [tls].')
         )
     if mistakes:
-        raise refusal(FILE, text, mistakes, code="FP-3011")
+        raise PACS.refusal(FILE, text, mistakes)
     return settings
