@@ -9,8 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fedpet.cohort.clinical import Table, read_table
+from fedpet.cohort.clinical import RESPONSE_CODES, VARIABLE_CODES, Table, read_table
 from fedpet.cohort.dictionary import load_dictionary
+from fedpet.cohort.page_french import OWN_REMEDIES
 from fedpet.cohort.pseudonyms import Pseudonyms
 from fedpet.cohort.settings import load_settings
 from fedpet.errors import DataError, FedpetError, NotFoundError
@@ -172,6 +173,26 @@ def test_a_bad_cell_is_a_finding_and_a_missing_value(tmp_path, row, code):
     finding = next(f for f in table.findings if f.code == code)
     assert finding.subjects == (KEYS.of("PAT-1"),) or finding.lines == (2,)
     assert "PAT-1" not in repr(table)
+
+
+def test_an_unknown_code_is_sent_to_the_keys_that_its_column_has(tmp_path):
+    """A response has no `coding`; whoever added one would only meet the next error."""
+    row = ROWS[0].replace(",M,", ",X,").replace(",PR,", ",XX,")
+    fixes = {f.title: f.fix for f in read(tmp_path, text(row, *ROWS[1:])).findings}
+    assert "`coding`" in fixes["1 subject with an unknown code in sex_male."]
+    told = fixes["1 subject with an unknown code in the response."]
+    assert "`yes`, `no` or `missing` under [response]" in told
+    assert "coding" not in told
+    assert {VARIABLE_CODES, RESPONSE_CODES} <= set(OWN_REMEDIES)
+
+
+def test_one_line_does_not_fit_and_two_do_not(tmp_path):
+    """A sentence with a slip in it is trusted less."""
+    bad = ROWS[0] + ",9"
+    for rows, told in (((bad,), "1 line of clinical.csv does not"), ((bad, bad), "2 lines of")):
+        finding = next(f for f in read(tmp_path, text(*rows, *ROWS[1:])).findings)
+        assert finding.title.startswith(told)
+        assert finding.title.endswith("not fit the header.")
 
 
 def test_rows_of_one_subject_that_differ_are_not_used(tmp_path):

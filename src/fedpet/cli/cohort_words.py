@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from fedpet.cohort.findings import Finding, worst_first
+from fedpet.cohort.findings import Finding, counted, worst_first
 from fedpet.cohort.summary import CohortSummary
 
 SUBJECTS_SHOWN = 6
@@ -31,13 +31,14 @@ def numbers_of(summary: CohortSummary) -> Json:
 
 def draw_cohort(summary: CohortSummary, console: Console) -> None:
     """Draw a cohort: what it is, its endpoints, its columns, how many findings."""
-    kind = "simulated subjects" if summary.phantom else "subjects"
+    kind = "simulated subject" if summary.phantom else "subject"
     counts = summary.counts
     console.print(
-        f"{summary.site}: cohort '{summary.name}', {summary.subjects} {kind}", style="bold"
+        f"{summary.site}: cohort '{summary.name}', {counted(summary.subjects, kind)}", style="bold"
     )
     console.print(
-        f"From {counts['scans']} scans and {counts['rows']} rows; {counts['left_out']} left out. "
+        f"From {counted(counts['scans'], 'scan')} and {counted(counts['rows'], 'row')}; "
+        f"{counts['left_out']} left out. "
         f"Images at {summary.spacing_mm:g} mm, SUV by '{summary.suv}'. "
         f"Progression counts when {_rule(summary)}.",
         soft_wrap=True,
@@ -51,7 +52,8 @@ def draw_cohort(summary: CohortSummary, console: Console) -> None:
     console.print()
     console.print(_columns(summary))
     if summary.findings:
-        console.print(f"\n{len(summary.findings)} findings; see fedpet cohort check FOLDER")
+        number = counted(len(summary.findings), "finding")
+        console.print(f"\n{number}; see fedpet cohort check FOLDER")
 
 
 def draw_findings(findings: Sequence[Finding], console: Console) -> None:

@@ -202,6 +202,7 @@ def _after(share: Share, record: object) -> tuple[Share, int]:
     from dataclasses import replace
 
     from fedpet.cohort.build import Built, Found, ScanDone
+    from fedpet.cohort.findings import counted
 
     match record:
         case Found():
@@ -210,7 +211,7 @@ def _after(share: Share, record: object) -> tuple[Share, int]:
         case ScanDone():
             return replace(share, done=record.number, total=record.total), int(not record.cached)
         case Built():
-            note = f"{record.subjects} subjects, {record.seconds:.1f} s"
+            note = f"{counted(record.subjects, 'subject')}, {record.seconds:.1f} s"
             return replace(share, done=share.total, state="answered", note=note), 0
         case FedpetError():
             return replace(share, state="failed", note=record.title), 0
@@ -230,12 +231,13 @@ def _draw_built(
     built: Mapping[str, Built], found: Mapping[str, Sequence[Finding]], console: Console
 ) -> None:
     from fedpet.cli.cohort_words import draw_findings
+    from fedpet.cohort.findings import counted
 
     for number, (site, done) in enumerate(built.items()):
         if number:
             console.print()
         console.print(
-            f"{site}: {done.subjects} subjects can be used, "
+            f"{site}: {counted(done.subjects, 'subject')} can be used, "
             f"fingerprint {done.fingerprint[:16]}, {done.seconds:.1f} s",
             style="bold",
             soft_wrap=True,

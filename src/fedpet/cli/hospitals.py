@@ -191,6 +191,7 @@ def _refusals(plan: Plan, cohort: Cohort, hospital: Path) -> Iterator[str]:
     Raises:
         StoreError: If its policy cannot be read.
     """
+    from fedpet.cohort.findings import counted
     from fedpet.node.policy import Policy, read_policy
 
     path = hospital / "node" / "policy.toml"
@@ -198,7 +199,7 @@ def _refusals(plan: Plan, cohort: Cohort, hospital: Path) -> Iterator[str]:
     yield from (f"objects: {reason}" for reason in policy.objections(plan))
     if len(cohort.subjects) < plan.sites.subjects_min:
         yield (
-            f"has {len(cohort.subjects)} subjects, "
+            f"has {counted(len(cohort.subjects), 'subject')}, "
             f"the plan asks for {plan.sites.subjects_min} at least."
         )
 

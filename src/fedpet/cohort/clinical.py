@@ -27,6 +27,11 @@ REPEATED = (
     "The table is a REDCap export with several events or instruments: export one of them, or set "
     '`rows = "merge"` under [subject] in dictionary.toml.'
 )
+VARIABLE_CODES = "Add the code to `coding` in dictionary.toml, or correct the cells."
+RESPONSE_CODES = (
+    "Add the code to `yes`, `no` or `missing` under [response] in dictionary.toml, "
+    "or correct the cells."
+)
 ROLES = {
     "origin": "first infusion",
     "progression": "progression",
@@ -215,7 +220,7 @@ class _Cells:
                     for cell, no in zip(cells, absent, strict=True)
                 ]
             )
-            wrong, code, what = np.isnan(values) & ~absent, "FP-2162", "an unknown code"
+            code, what, fix = "FP-2162", "an unknown code", VARIABLE_CODES
         else:
             values = np.array(
                 [
@@ -226,9 +231,10 @@ class _Cells:
             values = values * variable.scale
             if variable.type == "integer":
                 values[np.mod(values, 1) != 0] = np.nan
-            wrong, code, what = np.isnan(values) & ~absent, "FP-2160", f"no {variable.type}"
+            code, what, fix = "FP-2160", f"no {variable.type}", ""
         values = values.astype(np.float64)
-        findings = self._told(code, f"{what} in {name}", wrong)
+        wrong = np.isnan(values) & ~absent
+        findings = self._told(code, f"{what} in {name}", wrong, fix=fix)
         outside, about = self._outside(name, variable, values)
         values[outside] = np.nan
         findings += about
@@ -297,15 +303,17 @@ class _Cells:
             [np.nan if no else _code(cell, coding) for cell, no in zip(cells, absent, strict=True)],
             dtype=np.float64,
         )
-        return values, self._told(
-            "FP-2162", "an unknown code in the response", np.isnan(values) & ~absent
-        )
+        wrong, what = np.isnan(values) & ~absent, "an unknown code in the response"
+        return values, self._told("FP-2162", what, wrong, fix=RESPONSE_CODES)
 
-    def _told(self, code: str, what: str, rows: NDArray[np.bool_]) -> list[Finding]:
+    def _told(
+        self, code: str, what: str, rows: NDArray[np.bool_], *, fix: str = ""
+    ) -> list[Finding]:
         subjects = [self.subjects[row] for row in np.flatnonzero(rows)]
         if not subjects:
             return []
-        return [found(code, f"{counted(len(subjects), 'subject')} with {what}.", subjects=subjects)]
+        title = f"{counted(len(subjects), 'subject')} with {what}."
+        return [found(code, title, subjects=subjects, fix=fix)]
 
     def _outside(
         self, name: str, variable: Variable, values: Floats

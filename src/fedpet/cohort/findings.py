@@ -93,7 +93,8 @@ KINDS: dict[str, Kind] = {
     "FP-2162": Kind(
         severity="warning",
         meaning="A code is not in the dictionary.",
-        fix="Add the code to `coding` in dictionary.toml, or correct the cells.",
+        fix="Add the code to `coding` in dictionary.toml (a response: to `yes`, `no` or "
+        "`missing`), or correct the cells.",
     ),
     "FP-2163": Kind(
         severity="warning",

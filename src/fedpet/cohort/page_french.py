@@ -107,6 +107,12 @@ OWN_REMEDIES = {
     "Nothing, if this is as you expect.": "Rien, si c’est attendu.",
     "Take a later scan, or keep it: the tumour may have grown since.":
         "Prendre un examen plus tardif, ou le garder : la tumeur a pu grandir depuis.",
+    "Add the code to `coding` in dictionary.toml, or correct the cells.":
+        "Ajouter le code à `coding` dans dictionary.toml, ou corriger les cellules.",
+    "Add the code to `yes`, `no` or `missing` under [response] in dictionary.toml, or correct "
+    "the cells.":
+        "Ajouter le code à `yes`, `no` ou `missing` sous [response] dans dictionary.toml, ou "
+        "corriger les cellules.",
     "Nothing can be learned from it here; check its column and codes.":
         "Rien ne peut en être appris ici ; vérifier la colonne et les codes.",
 }  # fmt: skip
@@ -186,7 +192,8 @@ FINDINGS: dict[str, tuple[str, str]] = {
     "FP-2161": ("Un nombre en dehors de la plage du dictionnaire",
                 "Corriger les cellules, ou élargir `range` dans dictionary.toml."),
     "FP-2162": ("Un code absent du dictionnaire",
-                "Ajouter le code à `coding` dans dictionary.toml, ou corriger les cellules."),
+                "Ajouter le code à `coding` dans dictionary.toml (une réponse : à `yes`, `no` ou "
+                "`missing`), ou corriger les cellules."),
     "FP-2163": ("Une date illisible",
                 "Écrire les dates AAAA-MM-JJ, ou donner `format` sous [dates]."),
     "FP-2164": ("Des dates se contredisent", "Corriger les dates."),

@@ -96,7 +96,9 @@ def read_rows(path: Path, wanted: Mapping[str, str], *, dictionary: str) -> Rows
     marks = [header.index(name) for name in REDCAP_COLUMNS if name in header]
     findings = []
     if sheet.ragged:
-        title = f"{counted(len(sheet.ragged), 'line')} of {path.name} do not fit the header."
+        verb = "does" if len(sheet.ragged) == 1 else "do"
+        lines = counted(len(sheet.ragged), "line")
+        title = f"{lines} of {path.name} {verb} not fit the header."
         findings.append(found("FP-2153", title, lines=sheet.ragged))
     if unused := [name for name in header if name and name not in wanted]:
         shown = ", ".join(f"'{name:.40}'" for name in unused[:10])
