@@ -174,7 +174,7 @@ def test_two_processes_never_work_on_one_run(place, capsys):
         (["resume", "nowhere"], 6, "FP-6004"),
         (["report", "nowhere"], 6, "FP-6004"),
         (["run", "nowhere.toml", "--sites", "."], 6, "FP-6000"),
-        (["cohort", "show", "nowhere"], 6, "FP-6000"),
+        (["cohort", "show", "nowhere"], 6, "FP-6007"),
         (["cohort", "build", "nowhere"], 6, "FP-6007"),
     ],
 )

@@ -299,6 +299,22 @@ def test_the_command_writes_the_page_for_its_owner_alone(hospital, tmp_path, cap
     shutil.rmtree(tmp_path)
 
 
+def test_a_folder_of_hospitals_gets_a_page_for_each(hospital, tmp_path, capsys):
+    """Whoever built all of them with one command checks them with one command."""
+    for site in ("lyon", "nice"):
+        shutil.copytree(hospital, tmp_path / "h" / site)
+    (tmp_path / "h/nice/fixes.csv").write_text("subject,field,value\n")
+    assert run(["cohort", "check", str(tmp_path / "h"), "--html", "one.html"]) == 2
+    assert run(["cohort", "check", str(tmp_path / "h"), "--html", "--format", "json"]) == 3
+    told = json.loads(capsys.readouterr().out)
+    for site in ("lyon", "nice"):
+        page = told["data"]["hospitals"][site]["page"]
+        assert page == str(tmp_path / "h" / site / "cohort/quality.html")
+        assert Path(page).exists()
+    assert told["error"]["code"] == "FP-2190"
+    assert told["error"]["why"].startswith("nice: The cohort is no longer what the folder holds.")
+
+
 def test_a_cache_that_was_deleted_takes_no_subject_from_the_page(hospital, tmp_path):
     """The cache may be deleted at any time; the page then shows what is left."""
     folder = tmp_path / "lyon"

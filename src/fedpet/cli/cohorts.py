@@ -11,7 +11,7 @@ import click
 
 from fedpet.cli.lazy import FedpetCommand
 from fedpet.cli.terminal import Answer, Terminal
-from fedpet.errors import DataError, FedpetError, NotFoundError
+from fedpet.errors import DataError, FedpetError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -42,9 +42,10 @@ def build(terminal: Terminal, folder: Path, workers: int | None) -> Answer:
 
     Next: `fedpet cohort show FOLDER`, then `fedpet plan check PLAN --sites HOSPITALS`.
     """
+    from fedpet.cli.each_hospital import TO_BUILD, hospitals_in
     from fedpet.cohort.findings import read_findings
 
-    hospitals = _hospitals(folder)
+    hospitals = hospitals_in(folder, marks=TO_BUILD)
     terminal.resume = f"fedpet cohort build {folder}"
     terminal.crash_folder = folder
     built = build_shown(hospitals, terminal, workers=workers)
@@ -66,16 +67,24 @@ def build(terminal: Terminal, folder: Path, workers: int | None) -> Answer:
 def show(terminal: Terminal, folder: Path) -> Answer:
     """Summarise a built cohort: subjects, endpoints, columns, what is missing.
 
-    Reads FOLDER/cohort; writes nothing. For people in the hospital: nothing of it leaves.
+    Reads FOLDER/cohort; writes nothing. For people in the hospital: nothing of it leaves. If
+    FOLDER holds several hospitals, each is summarised.
 
       fedpet cohort show hospitals/lyon
+      fedpet cohort show hospitals
 
     Next: `fedpet plan check PLAN --sites HOSPITALS`.
     """
+    from fedpet.cli.each_hospital import each_hospital
+
+    del terminal
+    return each_hospital(folder, _summarised, command="fedpet cohort show")
+
+
+def _summarised(folder: Path) -> Answer:
     from fedpet.cli.cohort_words import draw_cohort, numbers_of
     from fedpet.cohort.summary import summary
 
-    del terminal
     told = summary(folder)
     return Answer(
         data={"cohort": numbers_of(told)}, text=lambda console: draw_cohort(told, console)
@@ -103,7 +112,8 @@ def check(terminal: Terminal, folder: Path, page: str | None, language: str) -> 
     the build wrote down. Writes nothing but the page that --html asks for. That page shows each
     subject's scan, what was found in it and how its SUV came about; it is for the hospital alone,
     readable by you only. Ends with code 3 if a file of the cohort was altered, or if images,
-    table, dictionary or settings are no longer those that it was built from.
+    table, dictionary or settings are no longer those that it was built from. If FOLDER holds
+    several hospitals, each is checked.
 
       fedpet cohort check hospitals/lyon
       fedpet cohort check hospitals/lyon --html
@@ -111,6 +121,18 @@ def check(terminal: Terminal, folder: Path, page: str | None, language: str) -> 
 
     Next: mend what the findings say, then `fedpet cohort build FOLDER`.
     """
+    from fedpet.cli.each_hospital import each_hospital, hospitals_in
+
+    if page and len(hospitals_in(folder)) > 1:
+        raise click.UsageError("Several hospitals have a page each: give --html without FILE.")
+
+    def checked(hospital: Path) -> Answer:
+        return _checked(hospital, terminal, page=page, language=language)
+
+    return each_hospital(folder, checked, command="fedpet cohort check")
+
+
+def _checked(folder: Path, terminal: Terminal, *, page: str | None, language: str) -> Answer:
     from fedpet.cli.cohort_words import draw_findings, numbers_of
     from fedpet.cohort.summary import check as compare
 
@@ -139,21 +161,6 @@ def check(terminal: Terminal, folder: Path, page: str | None, language: str) -> 
     return Answer(
         data=data, text=lambda console: draw_findings(told.findings, console), error=error
     )
-
-
-def _hospitals(folder: Path) -> dict[str, Path]:
-    """Return the hospital that a folder is, or those that it holds."""
-    if (folder / "cohort.toml").exists():
-        return {folder.resolve().name: folder}
-    found = {path.parent.name: path.parent for path in sorted(folder.glob("[!.]*/cohort.toml"))}
-    if not found:
-        raise NotFoundError(
-            f"There is no hospital in '{folder.name}': neither cohort.toml nor a subfolder "
-            "with one.",
-            do="See what a hospital's folder holds: fedpet help folder",
-            code="FP-6007",
-        )
-    return found
 
 
 def build_shown(
