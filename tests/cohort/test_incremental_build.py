@@ -104,6 +104,35 @@ def test_an_unchanged_folder_is_built_many_times_faster(hospital: Path) -> None:
     assert times[0] > 5 * min(times[1:])
 
 
+def unlistable(folder: Path) -> None:
+    """Make a folder that nobody can list, root included: its path is longer than paths may be."""
+    place = os.open(folder, os.O_RDONLY)
+    for _ in range(os.pathconf(folder, "PC_PATH_MAX") // 200 + 1):
+        os.mkdir("x" * 200, dir_fd=place)
+        below = os.open("x" * 200, os.O_RDONLY, dir_fd=place)
+        os.close(place)
+        place = below
+    os.close(place)
+
+
+def test_a_folder_that_cannot_be_listed_is_a_finding_and_not_the_end(hospital: Path) -> None:
+    """One folder of a hundred with wrong rights must not keep the other subjects out."""
+    deep = hospital / "images" / "deep"
+    deep.mkdir()
+    unlistable(deep)
+    (hospital / "images" / "gone").symlink_to(hospital / "nowhere")
+    for _ in range(2):  # looked through, then remembered
+        built = run(hospital)
+        assert built.subjects == SUBJECTS
+        (one,) = [finding for finding in built.findings if finding.code == "FP-2159"]
+        assert one.title == "1 folder of images cannot be listed."
+        assert one.severity == "warning"
+        assert "x" * 200 not in repr(built.findings)
+    assert check(hospital).changes == ()
+    shutil.rmtree(deep)
+    assert "FP-2159" not in {finding.code for finding in run(hospital).findings}
+
+
 def test_a_new_scan_is_read_and_the_others_are_not(hospital: Path, tmp_path: Path) -> None:
     """Each month a few subjects come."""
     files = next(iter(pet_files(hospital).values()))

@@ -80,6 +80,11 @@ KINDS: dict[str, Kind] = {
         meaning="A PET scan cannot be read as SUV.",
         fix="Ask the PET unit to export the series again, with all its attributes.",
     ),
+    "FP-2159": Kind(
+        severity="warning",
+        meaning="A folder of images cannot be listed; what it holds is not used.",
+        fix="Ask for the right to read the folder and all below it, and build again.",
+    ),
     "FP-2160": Kind(
         severity="warning",
         meaning="A cell that should hold a number does not.",

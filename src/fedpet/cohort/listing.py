@@ -28,6 +28,7 @@ from fedpet.imaging.remarks import Rejected
 
 FILE: Final = "listing.json"
 SCHEMA: Final = "fedpet-listing/1"
+UNKNOWN: Final = os.stat_result([0] * 10)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +94,7 @@ def state_of(folders: Sequence[Path], rules: str, pseudonyms: Pseudonyms) -> str
         pseudonyms: With the hospital's key, so that the digest tells nothing without it.
 
     Raises:
-        DataError: If a folder cannot be listed.
+        DataError: If one of the folders cannot be listed.
     """
     digest = hashlib.sha256(f"{SCHEMA} {_code()} {rules}\n".encode())
     for number, folder in enumerate(folders):
@@ -115,24 +116,35 @@ def _code() -> str:
 
 
 def _walk(path: str, below: str = "") -> Iterator[tuple[str, os.stat_result]]:
-    """Yield the files below a folder by their relative paths, in an order that is always one."""
+    """Yield the files below a folder by their relative paths, in an order that is always one.
+
+    A folder below it that cannot be listed stands for itself, so that it counts when it can.
+    """
     try:
         with os.scandir(path) as listing:
             entries = sorted(listing, key=lambda entry: entry.name)
-        for entry in entries:
-            name = f"{below}/{entry.name}"
-            if entry.is_dir(follow_symlinks=False):
-                yield from _walk(entry.path, name)
-            else:
-                yield name, entry.stat()
     except NotADirectoryError:
         yield below, os.stat(path)  # noqa: PTH116 - as in the loop
-    except FileNotFoundError:
-        yield below, os.stat_result([0] * 10)
+        return
     except OSError as error:
-        raise DataError(
-            f"A folder cannot be listed: {error.strerror}.", do="Check its rights.", code="FP-2110"
-        ) from error
+        if not below and not isinstance(error, FileNotFoundError):
+            raise DataError(
+                f"A folder cannot be listed: {error.strerror}.",
+                do="Check its rights.",
+                code="FP-2110",
+            ) from error
+        yield f"{below}/", UNKNOWN
+        return
+    for entry in entries:
+        name = f"{below}/{entry.name}"
+        try:
+            status = None if entry.is_dir(follow_symlinks=False) else entry.stat()
+        except OSError:  # a link to nothing, or a folder that may only be listed
+            status = UNKNOWN
+        if status is None:
+            yield from _walk(entry.path, name)
+        else:
+            yield name, status
 
 
 def remember(listing: Listing, folder: Path, *, state: str, pseudonyms: Pseudonyms) -> None:

@@ -187,6 +187,8 @@ FINDINGS: dict[str, tuple[str, str]] = {
     "FP-2157": ("Une série d’images n’a pas été prise", ""),
     "FP-2158": ("Une TEP ne peut pas être lue en SUV",
                 "Demander à la médecine nucléaire un nouvel export avec tous les attributs."),
+    "FP-2159": ("Un dossier d’images ne peut pas être lu ; son contenu n’est pas utilisé",
+                "Demander le droit de lire ce dossier et tout ce qu’il contient, et reconstruire."),
     "FP-2160": ("Une cellule qui devrait contenir un nombre n’en contient pas",
                 "Corriger les cellules, ou lister le code sous `missing` dans dictionary.toml."),
     "FP-2161": ("Un nombre en dehors de la plage du dictionnaire",

@@ -15,7 +15,7 @@ from fedpet.cohort.clinical import Table
 from fedpet.cohort.endpoints import LABELS, Endpoints
 from fedpet.cohort.findings import Finding, counted, found, without_numbers
 from fedpet.cohort.remedies import REMEDIES
-from fedpet.imaging.remarks import TITLES, Rejected
+from fedpet.imaging.remarks import TITLES, UNLISTED, Rejected
 
 BODY_SUV = (0.3, 3.0)
 DOSE_BQ_KG = (1e6, 12e6)
@@ -75,18 +75,22 @@ def day_of(text: str) -> date | None:
 def about_rejected(
     rejected: Iterable[tuple[str, Rejected]], scanned: frozenset[str]
 ) -> list[Finding]:
-    """Group the series that were not taken by reason.
+    """Group the series that were not taken by reason, and count folders that nobody could see.
 
     Args:
         rejected: Pseudonym (empty where the file names nobody) and what was left aside.
         scanned: Subjects that have another PET.
     """
     groups: dict[tuple[str, str, bool], list[tuple[str, str]]] = defaultdict(list)
+    unlisted = 0
     for subject, one in rejected:
+        if one.reason == UNLISTED:
+            unlisted += one.files
+            continue
         lost = bool(subject) and subject not in scanned and one.modality == "PT"
         reason = without_numbers(one.reason)
         groups[one.modality, reason, lost].append((subject, one.reason))
-    return [
+    findings = [
         found(
             "FP-2157",
             f"{len(ones)} {modality or 'DICOM'} series not used: {reason}",
@@ -97,6 +101,10 @@ def about_rejected(
         )
         for (modality, reason, lost), ones in sorted(groups.items())
     ]
+    if unlisted:
+        title = f"{counted(unlisted, 'folder')} of images cannot be listed."
+        findings.append(found("FP-2159", title))
+    return findings
 
 
 def about_failures(failures: Iterable[Failure]) -> list[Finding]:

@@ -17,7 +17,7 @@ from fedpet.errors import DataError
 from fedpet.imaging.archives import look_into
 from fedpet.imaging.dicomdir import folded, missing
 from fedpet.imaging.mask_files import MaskFile, nifti_masks
-from fedpet.imaging.remarks import Rejected
+from fedpet.imaging.remarks import UNLISTED, Rejected
 from fedpet.imaging.series import Series
 from fedpet.imaging.shelf import Shelf
 
@@ -55,7 +55,7 @@ def look_through(images: Path, *, masks: Path | None = None, workers: int = 1) -
         workers: Processes at most; few files need but one.
 
     Raises:
-        DataError: If there is nothing of the name, or no DICOM file.
+        DataError: If there is nothing of the name, it cannot be listed, or has no DICOM file.
     """
     if not images.exists():
         raise DataError(
@@ -87,7 +87,11 @@ def look_through(images: Path, *, masks: Path | None = None, workers: int = 1) -
 
 
 def _walk(root: str, shelf: Shelf) -> Iterator[str]:
-    """Yield all files below a folder, in an order that is always the same."""
+    """Yield all files below a folder, in an order that is always the same.
+
+    Raises:
+        DataError: If the folder itself cannot be listed; folders below it are counted.
+    """
     if not os.path.isdir(root):  # noqa: PTH112 - a place is text
         yield root
         return
@@ -98,7 +102,11 @@ def _walk(root: str, shelf: Shelf) -> Iterator[str]:
             with os.scandir(folder) as listing:
                 entries = sorted(listing, key=lambda entry: entry.name)
         except OSError:
-            shelf.reasons["A folder cannot be listed; check its rights."] += 1
+            if folder == root:
+                raise DataError(
+                    "The folder of images cannot be listed.", do="Check its rights.", code="FP-2110"
+                ) from None
+            shelf.reasons[UNLISTED] += 1
             continue
         below = []
         for entry in entries:

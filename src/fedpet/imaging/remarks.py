@@ -37,6 +37,9 @@ TITLES: Final = {
     "FP-2149": "The CT was compressed with loss",
 }
 
+# Why files below a folder are not used; `Rejected.files` counts the folders.
+UNLISTED = "A folder cannot be listed; check its rights."
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Remark:
