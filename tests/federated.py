@@ -8,6 +8,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from fedpet import plan as plans
 from fedpet import planfile
 from fedpet.cohort.samples import Cohort, pool
@@ -64,6 +66,7 @@ def federation(
         workers: Sites that work at the same time; waiting for disks overlaps.
         through: By site, what stands between engine and node, such as a broken line.
     """
+    torch.set_num_threads(1)  # as a run does; another number adds in another order
     cohorts = dict(hospitals)
     if pooled:
         cohorts["pooled"] = pool(hospitals, name=plan.cohort)

@@ -13,6 +13,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -153,7 +154,7 @@ def test_a_hospital_that_refuses_makes_the_run_partial(place, tmp_path, capsys):
 def test_a_folder_with_another_plans_run_is_left_alone(place, tmp_path, capsys):
     """Two experiments must never mix in one journal."""
     plan = tmp_path / "other.toml"
-    plan.write_text(planfile.dumps(toy_plan(seed=7)))
+    plan.write_text(planfile.dumps(replace(PLAN, seed=7)))
     before = (place / "whole/results.json").read_bytes()
     args = ["run", plan, "--sites", place / "hospitals", "--out", place / "whole"]
     assert run([*map(str, args)]) == 3
