@@ -253,3 +253,13 @@ def test_counts_are_those_of_the_table():
     assert found["events.pfs"].tolist() == [float(COHORT.outcomes["pfs"].event.sum())]
     assert found["known.response"].tolist() == [0.0]
     assert found["events.response"].tolist() == [0.0]
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [{"weight_decay": 0.5}, {"learning_rate": 1e-4}, {"batch_size": 8}, {"augment": False}],
+)
+def test_every_training_setting_of_the_plan_reaches_the_site(setting):
+    """A hospital approved these values; an update made with others is not what it approved."""
+    other = replace(PLAN, training=replace(PLAN.training, **setting))
+    assert digest(train(plan=other, model=start())) != digest(train(model=start()))
