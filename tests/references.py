@@ -14,9 +14,9 @@ LUNG_COVARIATES = ("age", "sex", "ph.ecog")
 
 
 @cache
-def reference() -> dict[str, dict[str, np.ndarray]]:
-    """Return tests/reference/survival.json, written by R."""
-    path = Path(__file__).parent / "reference/survival.json"
+def reference(name: str = "survival") -> dict[str, dict[str, np.ndarray]]:
+    """Return tests/reference/<name>.json, written by the script beside it."""
+    path = Path(__file__).parent / f"reference/{name}.json"
     return {
         name: {key: np.array(value) for key, value in entry.items()}
         for name, entry in json.loads(path.read_text()).items()
