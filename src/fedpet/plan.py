@@ -2,7 +2,8 @@
 
 Sections, in the order a hospital reads them: what for (`title`, `intended_use`), on whom
 (`cohort`, `sites`), what is predicted (`endpoints`), from what (`inputs`), how (`model`,
-`training`, `strategy`, `cox`), protected how (`privacy`), judged how (`evaluation`).
+`training`, `strategy`, `cox`), protected how (`privacy`), judged how (`evaluation`), and what may
+be asked besides (`statistics`).
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias, get_args
 
 from annotated_types import Ge, Gt, Le, Len
 
@@ -198,6 +199,35 @@ class Evaluation:
     site_results: bool = True
 
 
+Statistic: TypeAlias = Literal[
+    "describe",
+    "kaplan-meier",
+    "log-rank",
+    "cox",
+    "evaluate",
+    "leave-one-site-out",
+    "cross-site-matrix",
+    "combat",
+    "screen",
+]
+STATISTICS: tuple[Statistic, ...] = get_args(Statistic)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statistics:
+    """What may be asked interactively under this plan, beside its experiment.
+
+    Args:
+        allowed: Names of statistics; empty means that only the experiment is computed.
+        queries_max: Questions that a hospital answers in all; a statistic asks several.
+    """
+
+    __pydantic_config__ = DOOR
+
+    allowed: tuple[Statistic, ...] = ()
+    queries_max: Count = 2000
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """The frozen plan. Its fingerprint is what a hospital approves.
@@ -226,6 +256,7 @@ class Plan:
     cox: Cox = Cox()
     privacy: Privacy = Privacy()
     evaluation: Evaluation = Evaluation()
+    statistics: Statistics = Statistics()
 
 
 def canonical_bytes(plan: Plan) -> bytes:
@@ -254,6 +285,7 @@ def contradictions(plan: Plan) -> tuple[tuple[str, str], ...]:
         *_about_endpoints(plan.endpoints, plan.model),
         *_about_inputs(plan.inputs, plan.evaluation),
         *_about_sites(plan.sites),
+        *_twice("statistics.allowed", plan.statistics.allowed),
     )
 
 

@@ -75,6 +75,11 @@ def _leaves(plan: Plan) -> tuple[str, ...]:
     folds, rounds = plan.evaluation.folds, plan.training.rounds
     fits, columns = folds + 1, len(plan.inputs.clinical) + len(plan.inputs.biomarkers)
     survival = len(plan.endpoints.survival)
+    statistics = plan.statistics
+    besides = (
+        f"Besides, when asked: sums for {_listed(statistics.allowed)}; "
+        f"{statistics.queries_max} questions in all.",
+    )
     return (
         "Sums only: each answer is a number over all selected subjects, added to those of the "
         "other hospitals. No image, no row of the table, no date, no pseudonym.",
@@ -87,6 +92,7 @@ def _leaves(plan: Plan) -> tuple[str, ...]:
         "In every fold: a histogram of predicted risks for each model and endpoint.",
         "Once at the end: prediction errors and concordant pairs for each model and endpoint, "
         f"with {plan.evaluation.bootstrap} bootstrap replicates.",
+        *(besides if statistics.allowed else ()),
     )
 
 

@@ -39,8 +39,9 @@ def run(
 
     Next: open report.html; after an interruption, `fedpet resume RUN`.
     """
-    from fedpet.cli.hospitals import obstruction, preflight, unbuilt_of
+    from fedpet.cli.hospitals import obstruction, preflight
     from fedpet.cli.running import concluded, execute, quoted
+    from fedpet.local.folders import unbuilt_of
 
     plan = planfile.load(plan_file)
     found = preflight(plan, sites)

@@ -1,13 +1,8 @@
-"""Wire a whole federation into this process: every hospital's node, the engine, the experiment.
-
-What a person does at each hospital in a real federation, one person does here for all of them:
-the plan is proposed to every node and approved in the name of whoever started the run.
-"""
+"""A run in a folder: the experiment of a plan, with every hospital in this process."""
 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Generator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -17,22 +12,16 @@ from typing import Any
 
 from fedpet import plan as plans
 from fedpet import planfile
-from fedpet.cli.hospitals import POOLED, hospitals_of
-from fedpet.cli.taking_part import named, open_cohorts, require_unchanged
-from fedpet.cohort.samples import Cohort, pool
-from fedpet.engines.in_process import InProcessEngine
 from fedpet.errors import NotFoundError, StoreError
 from fedpet.federation import experiment
-from fedpet.federation.asking import Execution
 from fedpet.federation.journal import Journal
 from fedpet.federation.records import Finished, Record
 from fedpet.federation.results import Context
-from fedpet.node.gate import Node
-from fedpet.node.policy import Policy, write_policy
+from fedpet.local.folders import hospitals_of
+from fedpet.local.taking_part import open_cohorts, require_unchanged
+from fedpet.local.wiring import wired
 from fedpet.parameters import Parameters, to_bytes
 from fedpet.plan import Plan
-
-PERSON = "whoever started this run"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,39 +96,22 @@ def run_in_process(files: RunFiles, *, workers: int | None = None) -> Generator[
     folder, ceiling = _settings(files)
     hospitals = hospitals_of(plan, folder)
     cohorts = open_cohorts(hospitals)
-    phantom = all(cohort.phantom for cohort in cohorts.values())
     with ExitStack() as stack:
         journal = stack.enter_context(Journal(files.folder))
         require_unchanged(cohorts, journal)
-        nodes = {
-            site: _node(site, folder / "node", cohorts[site], phantom=phantom)
-            for site, folder in hospitals.items()
-        }
-        permitted = {site for site, node in nodes.items() if "pooling" in node.policy.releases}
-        poolable = all(cohort.phantom or site in permitted for site, cohort in cohorts.items())
-        if poolable and "pooled" in plan.evaluation.baselines:
-            everyone = pool(cohorts, name=plan.cohort, permitted=permitted)
-            nodes[POOLED] = _node(POOLED, files.folder / "pooled", everyone, phantom=True)
-        for node in nodes.values():
-            stack.callback(node.close)
-        for site, node in nodes.items():
-            with named(site):
-                _approve(node, plan)
-        fingerprint = plans.fingerprint(plan)
-        execution = Execution(
-            plan=plan,
-            fingerprint=fingerprint,
-            experiment=journal.remember("experiment", f"{plan.name}-{fingerprint[:8]}"),
-            engine=InProcessEngine(
-                {site: node.handle_bytes for site, node in nodes.items()},
-                workers=_one_thread_per_site(workers),
-            ),
-            journal=journal,
-            pooled=POOLED if POOLED in nodes else None,
+        execution = stack.enter_context(
+            wired(
+                plan,
+                cohorts,
+                homes={site: hospital / "node" for site, hospital in hospitals.items()},
+                journal=journal,
+                workers=workers,
+                pooled_home=files.folder / "pooled",
+            )
         )
         context = Context(
             started=journal.remember("started", datetime.now(UTC).isoformat(timespec="seconds")),
-            phantom=phantom,
+            phantom=all(cohort.phantom for cohort in cohorts.values()),
             ceiling=ceiling,
             findings=_findings(hospitals),
         )
@@ -147,15 +119,6 @@ def run_in_process(files: RunFiles, *, workers: int | None = None) -> Generator[
             if isinstance(record, Finished):
                 _keep(files, record)
             yield record
-
-
-def _node(site: str, folder: Path, cohort: Cohort, *, phantom: bool) -> Node:
-    folder.mkdir(parents=True, exist_ok=True)
-    policy = folder / "policy.toml"
-    if phantom and not policy.exists():
-        write_policy(Policy(releases=("counts", "site-results", "local-model")), policy)
-    with named(site):
-        return Node(site=site, folder=folder, cohorts={cohort.name: cohort})
 
 
 def _settings(files: RunFiles) -> tuple[Path, Mapping[str, Mapping[str, float]]]:
@@ -172,26 +135,6 @@ def _settings(files: RunFiles) -> tuple[Path, Mapping[str, Mapping[str, float]]]
             "run.json was altered; it is not what fedpet wrote.",
             do="Write it anew: fedpet run PLAN --sites FOLDER --out RUN; what is done is kept.",
         ) from error
-
-
-def _approve(node: Node, plan: Plan) -> None:
-    """Approve the plan, unless the policy objects or a person here has said no to it."""
-    _, objections = node.propose(planfile.dumps(plan))
-    said_no = node.decision(plans.fingerprint(plan)) in ("refused", "withdrawn")
-    if not objections and not said_no:
-        node.decide(plans.fingerprint(plan), "approved", person=PERSON)
-
-
-def _one_thread_per_site(workers: int | None) -> int:
-    """Give every site one thread of the tensor library; return how many sites work at once.
-
-    More threads would add in another order: a run resumed with another number of workers would
-    not end with the same bytes.
-    """
-    import torch
-
-    torch.set_num_threads(1)
-    return workers or os.cpu_count() or 1
 
 
 def _findings(hospitals: Mapping[str, Path]) -> tuple[dict[str, Any], ...]:

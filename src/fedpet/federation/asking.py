@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -68,6 +68,14 @@ class Question:
     body_by_site: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     release: str | None = None
     sites_min: int | None = None
+
+    def named_by_digest(self, prefix: str) -> Question:
+        """Return the same question, its step named after what it asks.
+
+        Args:
+            prefix: What stands before the first 12 digits of the digest.
+        """
+        return replace(self, step=f"{prefix}/{_digest(self)[:12]}")
 
 
 def ask(run: Execution, question: Question) -> Generator[Record, None, Closed]:

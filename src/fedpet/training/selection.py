@@ -23,7 +23,8 @@ def select(cohort: Cohort, plan: Plan, choice: Mapping[str, Any]) -> Rows:
         cohort: The site's cohort.
         plan: The plan; its seed and number of folds decide who is held out.
         choice: `part` (`all`, `train` or `test`), `fold` (one of the plan's if the part is not
-            `all`) and `members` (sites of a pooled cohort, or None).
+            `all`) and `members` (sites of a pooled cohort, or None); of a statistic also `complete`
+            (columns that must be known) and `where` (`column`, `low`, `high`: low <= value < high).
 
     Returns:
         Row numbers, increasing.
@@ -47,7 +48,22 @@ def select(cohort: Cohort, plan: Plan, choice: Mapping[str, Any]) -> Rows:
         chosen &= (held_out == fold) == (part == "test")
     elif part != "all":
         raise UpdateError(f"Subjects cannot be selected by part '{part}'.")
-    return np.flatnonzero(chosen)
+    return np.flatnonzero(chosen & _analysed(cohort, plan, choice))
+
+
+def _analysed(cohort: Cohort, plan: Plan, choice: Mapping[str, Any]) -> NDArray[np.bool_]:
+    """Return who belongs to the analysis set of a statistic."""
+    chosen = np.ones(len(cohort.subjects), bool)
+    complete, where = choice.get("complete") or (), choice.get("where") or ()
+    if complete:
+        chosen &= ~np.isnan(columns_of(cohort, plan, complete)).any(axis=1)
+    for one in where:
+        value = columns_of(cohort, plan, [one["column"]])[:, 0]
+        low, high = one.get("low"), one.get("high")
+        chosen &= (value >= (-np.inf if low is None else low)) & (
+            value < (np.inf if high is None else high)
+        )
+    return chosen
 
 
 def fold_of(pseudonym: str, *, seed: int, folds: int) -> int:

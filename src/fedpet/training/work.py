@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 from fedpet.cohort.samples import Cohort
 from fedpet.parameters import Array, Parameters
 from fedpet.plan import Plan
-from fedpet.training import evaluate, loop, statistics
+from fedpet.training import describe, evaluate, loop, statistics
 
 Work: TypeAlias = Callable[[Cohort, Plan, Mapping[str, Any], Parameters], Mapping[str, Array]]
 
@@ -22,4 +22,7 @@ WORK: Mapping[str, Work] = {
     "risks": evaluate.risks,
     "evaluate": evaluate.evaluate,
     "concordance": evaluate.concordance,
+    "describe-moments": describe.moments,
+    "describe-histogram": describe.histogram,
+    "describe-levels": describe.levels,
 }

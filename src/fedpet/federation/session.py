@@ -1,0 +1,73 @@
+"""Ask statistics over all sites from Python, one call each.
+
+    with fedpet.local.federation("hospitals", plan="plan.toml") as federation:
+        print(federation.describe(["age_years"]))
+
+Every method asks the sites, waits for a quorum and returns a frozen result. What was asked before
+is answered from the journal; nothing here can see a patient.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+from typing import TypeVar
+
+from fedpet.federation.asking import Execution
+from fedpet.federation.records import Record
+from fedpet.federation.statistics.describe import Description, describe
+from fedpet.federation.statistics.question import EVERYBODY, Subjects
+
+Result = TypeVar("Result")
+
+
+class Federation:
+    """Sites that answer statistics under one plan.
+
+    Args:
+        execution: Plan, engine and journal.
+        watch: Called with every record, to draw progress.
+        close: Called by `close`, to let go of what the execution holds open.
+    """
+
+    def __init__(
+        self,
+        execution: Execution,
+        *,
+        watch: Callable[[Record], None] | None = None,
+        close: Callable[[], None] | None = None,
+    ) -> None:
+        self.execution = execution
+        self._watch = watch
+        self._close = close
+
+    def close(self) -> None:
+        """Let go of what was opened."""
+        if self._close is not None:
+            self._close()
+
+    def __enter__(self) -> Federation:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def answer(self, statistic: Generator[Record, None, Result]) -> Result:
+        """Run a statistic to its end.
+
+        Args:
+            statistic: A generator of `fedpet.federation.statistics`.
+        """
+        while True:
+            try:
+                record = next(statistic)
+            except StopIteration as stop:
+                result: Result = stop.value
+                return result
+            if self._watch is not None:
+                self._watch(record)
+
+    def describe(
+        self, columns: Sequence[str] = (), *, subjects: Subjects = EVERYBODY
+    ) -> Description:
+        """Count, average and spread columns; all of the plan's inputs unless told."""
+        return self.answer(describe(self.execution, columns=columns, subjects=subjects))
