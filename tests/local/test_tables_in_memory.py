@@ -92,7 +92,6 @@ def test_a_column_absent_at_one_site_leaves_that_site_out_by_name():
     """The others go on; the sum says who is in it, or why there are too few."""
     tables = three()
     tables["caen"] = table(seed=4, nlr=[2.0] * 30)
-    with federation(tables) as sites:
-        with pytest.raises(UpdateError) as caught:
-            sites.describe(["nlr"])
+    with federation(tables) as sites, pytest.raises(UpdateError) as caught:
+        sites.describe(["nlr"])
     assert "lyon: This hospital's cohort has no column 'nlr'" in caught.value.why
