@@ -1,7 +1,8 @@
 """The only door of a hospital: every request passes here, and nothing else leaves.
 
-The walk of a request: decode -> record that it came -> plan, approval and policy -> the work, by
-name from one fixed table -> bound what it gives -> record that it was answered -> encode.
+The walk of a request: decode -> record that it came -> plan, approval and policy (`approvals`,
+`objections`) -> the work, by name from one fixed table -> bound what it gives (`disclosure`) ->
+record that it was answered -> encode.
 
 Rules:
 1. Nothing is computed for a plan that a person here has not approved, or that the policy refuses;
@@ -21,31 +22,31 @@ import json
 import logging
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
-from fedpet import plan as plans
-from fedpet import planfile
 from fedpet.cohort.samples import Cohort, open_cohort
-from fedpet.errors import (
-    FedpetError,
-    NotFoundError,
-    PlanError,
-    RefusalError,
-    StoreError,
-    UpdateError,
-)
+from fedpet.errors import FedpetError, RefusalError, StoreError, UpdateError
 from fedpet.federation.messages import Reply, Request, Status, decode, encode
+from fedpet.node import objections
+from fedpet.node.approvals import Approvals
+from fedpet.node.disclosure import released
 from fedpet.node.policy import Policy, read_policy, write_policy
 from fedpet.node.store import AuditEntry, Store
-from fedpet.parameters import Parameters, digest, require_finite
+from fedpet.parameters import Parameters, digest
 from fedpet.plan import Plan
-from fedpet.privacy.clipping import clip_update
-from fedpet.training.selection import subjects_behind, subjects_left_out
 from fedpet.training.work import WORK
 
 log = logging.getLogger(__name__)
-ANSWER_VALUES_MAX = 50_000_000
-RELEASES = {"counts": "count", "site-results": "concordance", "local-model": "train"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Admitted:
+    """A request to which nobody objects, with all that the work needs."""
+
+    plan: Plan
+    cohort: Cohort
+    policy: Policy
 
 
 class Node:
@@ -64,8 +65,8 @@ class Node:
         if not self._policy_path.exists():
             write_policy(Policy(), self._policy_path)
         self._store = Store(folder)
+        self._approvals = Approvals(site=site, store=self._store)
         self._cohorts = dict(cohorts)
-        self._plans: dict[str, Plan] = {}
 
     def close(self) -> None:
         """Close the node's files."""
@@ -82,10 +83,7 @@ class Node:
         Raises:
             PlanError: If the text is no valid plan.
         """
-        plan = planfile.loads(text, name="the proposed plan")
-        fingerprint = plans.fingerprint(plan)
-        self._store.add_plan(fingerprint=fingerprint, name=plan.name, text=text)
-        self._store.audit(what="proposed", plan=fingerprint, name=plan.name)
+        plan = self._approvals.propose(text)
         return plan, self.policy.objections(plan)
 
     def decide(self, fingerprint: str, decision: str, *, person: str, reason: str = "") -> None:
@@ -101,23 +99,13 @@ class Node:
             NotFoundError: If no such plan was proposed here.
             RefusalError: If the policy forbids what would be approved.
         """
-        text = self._store.plan_text(fingerprint)
-        if text is None:
-            raise NotFoundError(f"No plan {fingerprint[:12]} was proposed to site '{self.site}'.")
-        if decision == "approved":
-            objections = self.policy.objections(planfile.loads(text, name="the proposed plan"))
-            if objections:
-                raise RefusalError(
-                    f"Site '{self.site}' may not approve plan {fingerprint[:12]}.",
-                    why=_numbered(objections),
-                    do="Change the plan, or the hospital's policy.",
-                )
-        self._store.decide(fingerprint, decision, person=person, reason=reason)
-        self._store.audit(what=decision, plan=fingerprint, person=person)
+        self._approvals.decide(
+            fingerprint, decision, person=person, reason=reason, policy=self.policy
+        )
 
     def decision(self, fingerprint: str) -> str | None:
         """Return the newest decision on a plan: `approved`, `refused`, `withdrawn` or None."""
-        return self._store.decision(fingerprint)
+        return self._approvals.decision(fingerprint)
 
     def audit(self) -> list[AuditEntry]:
         """Return the verified audit, oldest entry first."""
@@ -141,17 +129,12 @@ class Node:
         arrays: Parameters = {}
         reasons: tuple[str, ...] = ()
         try:
-            self._store.audit(
-                durable=False,  # the answer's entry waits for both, before anything leaves
-                what="asked",
-                step=request.step,
-                kind=request.kind,
-                release=_text(request.body.get("release")),
-                question=_digest(request),
-                plan=request.plan,
-                experiment=request.experiment,
-            )
-            status, arrays = "ok", self._answer(request)
+            self._record_asked(request)
+            found = self._admit(request)
+            if isinstance(found, Admitted):
+                status, arrays = "ok", _answer(request, found)
+            else:
+                status, reasons = "refused", found
         except RefusalError as error:
             status, reasons = "refused", (error.title, *([error.why] if error.why else []))
         except FedpetError as error:
@@ -180,66 +163,50 @@ class Node:
             seconds=time.perf_counter() - started,
         )
 
-    def _answer(self, request: Request) -> Parameters:
-        if request.site != self.site:
-            raise RefusalError(f"This node is not site '{request.site}'.")
+    def _record_asked(self, request: Request) -> None:
+        self._store.audit(
+            durable=False,  # the answer's entry waits for both, before anything leaves
+            what="asked",
+            step=request.step,
+            kind=request.kind,
+            release=_text(request.body.get("release")),
+            question=_digest(request),
+            plan=request.plan,
+            experiment=request.experiment,
+        )
+
+    def _admit(self, request: Request) -> Admitted | tuple[str, ...]:
+        """Return what the work needs, or every reason to refuse the request."""
         policy = self.policy
-        plan = self._approved(request, policy)
-        cohort = self._cohort(plan)
-        release = request.body.get("release")
-        _require_release(request, release, policy)
-        _require_enough(cohort, plan, request, policy)
-        arrays = WORK[request.kind](cohort, plan, request.body, request.arrays)
-        if sum(array.size for array in arrays.values()) > ANSWER_VALUES_MAX:
-            raise UpdateError(f"The answer holds more than {ANSWER_VALUES_MAX} values.")
-        require_finite(arrays, where="The answer")
-        if request.kind == "train" and release is None:
-            norm_max = min(policy.update_norm_max, plan.privacy.update_norm_max)
-            arrays, _ = clip_update(arrays, norm_max=norm_max)
-        return arrays
+        reasons: list[str] = []
+        if request.site != self.site:
+            reasons.append(f"This node is not site '{request.site}'.")
+        reasons += self._approvals.objections(request.plan)
+        reasons += objections.to_the_work(request, policy)
+        plan = self._approvals.proposed(request.plan)
+        if plan is None:
+            return tuple(reasons)
+        reasons += policy.objections(plan)
+        cohort = self._cohort(plan.cohort)
+        if cohort is None:
+            return (*reasons, f"This hospital has no cohort named '{plan.cohort}'.")
+        reasons += objections.to_the_cohort(cohort, plan)
+        if not reasons:
+            reasons += objections.to_small_sums(cohort, plan, request, policy)
+        return tuple(reasons) or Admitted(plan=plan, cohort=cohort, policy=policy)
 
-    def _approved(self, request: Request, policy: Policy) -> Plan:
-        decision = self._store.decision(request.plan)
-        text = self._store.plan_text(request.plan)
-        if text is None or decision != "approved":
-            state = {"refused": "was refused", "withdrawn": "was withdrawn"}.get(
-                decision or "", "is not approved"
-            )
-            unread = planfile.loads(text, name="the proposed plan") if text else None
-            objections = policy.objections(unread) if unread else ()
-            raise RefusalError(
-                f"Plan {request.plan[:12]} {state} at this hospital.", why=_numbered(objections)
-            )
-        if request.plan not in self._plans:
-            plan = planfile.loads(text, name="the approved plan")
-            if plans.fingerprint(plan) != request.plan:
-                raise PlanError("The plan's text was changed after it was proposed.")
-            self._plans[request.plan] = plan
-        plan = self._plans[request.plan]
-        if objections := policy.objections(plan):
-            raise RefusalError(
-                "The hospital's policy forbids this plan.", why=_numbered(objections)
-            )
-        return plan
-
-    def _cohort(self, plan: Plan) -> Cohort:
-        found = self._cohorts.get(plan.cohort)
-        if found is None:
-            raise RefusalError(f"This hospital has no cohort named '{plan.cohort}'.")
+    def _cohort(self, name: str) -> Cohort | None:
+        found = self._cohorts.get(name)
         if isinstance(found, Path):
             found = open_cohort(found)
-            self._cohorts[plan.cohort] = found
-        if found.spacing_mm != plan.inputs.spacing_mm:
-            raise RefusalError(
-                f"Cohort '{plan.cohort}' stands on a grid of {found.spacing_mm:g} mm here; "
-                f"the plan reads images at {plan.inputs.spacing_mm:g} mm."
-            )
-        if found.suv != "bw":
-            raise RefusalError(
-                f"Cohort '{plan.cohort}' holds SUV by '{found.suv}' here; "
-                "plans read SUV by body weight ('bw')."
-            )
+            self._cohorts[name] = found
         return found
+
+
+def _answer(request: Request, admitted: Admitted) -> Parameters:
+    work = WORK[request.kind]
+    arrays = work(admitted.cohort, admitted.plan, request.body, request.arrays)
+    return released(arrays, request=request, plan=admitted.plan, policy=admitted.policy)
 
 
 def _text(value: object) -> str | None:
@@ -250,35 +217,3 @@ def _digest(request: Request) -> str:
     """Return the SHA-256 of what is asked: selection, endpoint, columns, and the arrays."""
     body = json.dumps(dict(request.body), sort_keys=True, default=str)
     return hashlib.sha256(f"{body}\n{digest(request.arrays)}".encode()).hexdigest()
-
-
-def _require_release(request: Request, release: object, policy: Policy) -> None:
-    """Refuse work that is not known, and what would tell of this hospital alone unless allowed."""
-    if release is not None and release not in policy.releases:
-        raise RefusalError(f"This hospital does not release '{release}'.")
-    if request.kind not in WORK:
-        raise RefusalError(f"'{request.kind}' is not among the work that this node knows.")
-    if release is not None and RELEASES.get(str(release)) != request.kind:
-        raise RefusalError(f"The release '{release}' does not cover '{request.kind}'.")
-    if release is None and request.kind == RELEASES["site-results"]:
-        raise RefusalError(f"'{request.kind}' is answered as the release 'site-results' only.")
-    if release is None and request.kind == "train" and request.body.get("repeat", 1) != 1:
-        raise RefusalError("Several rounds in a row are the release 'local-model'.")
-
-
-def _require_enough(cohort: Cohort, plan: Plan, request: Request, policy: Policy) -> None:
-    """Refuse an answer that sums few subjects, or that leaves few out, but not nobody."""
-    least = policy.subjects_min
-    if 0 < subjects_behind(cohort, plan, request.body) < least:
-        raise RefusalError(
-            f"The answer would sum fewer than the {least} subjects that this hospital requires."
-        )
-    if 0 < subjects_left_out(cohort, plan, request.body) < least:
-        raise RefusalError(
-            f"The answer would leave out fewer than {least} subjects; "
-            "their sum could be found by subtraction."
-        )
-
-
-def _numbered(reasons: tuple[str, ...]) -> str:
-    return " ".join(f"{number}. {reason}" for number, reason in enumerate(reasons, start=1))

@@ -1,0 +1,33 @@
+"""What an answer must be before it may leave: bounded, finite, clipped."""
+
+from __future__ import annotations
+
+from fedpet.errors import UpdateError
+from fedpet.federation.messages import Request
+from fedpet.node.policy import Policy
+from fedpet.parameters import Parameters, require_finite
+from fedpet.plan import Plan
+from fedpet.privacy.clipping import clip_update
+
+ANSWER_VALUES_MAX = 50_000_000
+
+
+def released(arrays: Parameters, *, request: Request, plan: Plan, policy: Policy) -> Parameters:
+    """Return what may leave of what the work gave.
+
+    Args:
+        arrays: What the work gave.
+        request: What was asked.
+        plan: The approved plan.
+        policy: The hospital's policy; the strictest of both holds.
+
+    Raises:
+        UpdateError: If the answer is too large, or not finite.
+    """
+    if sum(array.size for array in arrays.values()) > ANSWER_VALUES_MAX:
+        raise UpdateError(f"The answer holds more than {ANSWER_VALUES_MAX} values.")
+    require_finite(arrays, where="The answer")
+    if request.kind == "train" and request.body.get("release") is None:
+        norm_max = min(policy.update_norm_max, plan.privacy.update_norm_max)
+        arrays, _ = clip_update(arrays, norm_max=norm_max)
+    return arrays

@@ -1,0 +1,68 @@
+"""Why a request gets nothing: pure functions of values, each returning all of its reasons."""
+
+from __future__ import annotations
+
+from fedpet.cohort.samples import Cohort
+from fedpet.federation.messages import Request
+from fedpet.node.policy import Policy
+from fedpet.plan import Plan
+from fedpet.training.selection import subjects_behind, subjects_left_out
+from fedpet.training.work import WORK
+
+RELEASES = {"counts": "count", "site-results": "concordance", "local-model": "train"}
+
+
+def to_the_work(request: Request, policy: Policy) -> tuple[str, ...]:
+    """Object to work that is not known, and to what would tell of this hospital alone."""
+    release, kind = request.body.get("release"), request.kind
+    found = []
+    if kind not in WORK:
+        found.append(f"'{kind:.80}' is not among the work that this node knows.")
+    if release is None:
+        if kind == RELEASES["site-results"]:
+            found.append(f"'{kind}' is answered as the release 'site-results' only.")
+        if kind == "train" and request.body.get("repeat", 1) != 1:
+            found.append("Several rounds in a row are the release 'local-model'.")
+        return tuple(found)
+    if release not in policy.releases:
+        found.append(f"This hospital does not release '{release!s:.80}'.")
+    if RELEASES.get(str(release)) != kind:
+        found.append(f"The release '{release!s:.80}' does not cover '{kind:.80}'.")
+    return tuple(found)
+
+
+def to_the_cohort(cohort: Cohort, plan: Plan) -> tuple[str, ...]:
+    """Object to a cohort that is not what the plan reads."""
+    found = []
+    if cohort.spacing_mm != plan.inputs.spacing_mm:
+        found.append(
+            f"Cohort '{plan.cohort}' stands on a grid of {cohort.spacing_mm:g} mm here; "
+            f"the plan reads images at {plan.inputs.spacing_mm:g} mm."
+        )
+    if cohort.suv != "bw":
+        found.append(
+            f"Cohort '{plan.cohort}' holds SUV by '{cohort.suv}' here; "
+            "plans read SUV by body weight ('bw')."
+        )
+    return tuple(found)
+
+
+def to_small_sums(cohort: Cohort, plan: Plan, request: Request, policy: Policy) -> tuple[str, ...]:
+    """Object to an answer that sums few subjects, or that leaves few out, but not nobody.
+
+    Raises:
+        UpdateError: If the request's selection is not understood.
+    """
+    least = max(policy.subjects_min, plan.sites.subjects_min)
+    found = []
+    if 0 < subjects_behind(cohort, plan, request.body) < least:
+        found.append(
+            f"The answer would sum fewer than the {least} subjects that this hospital "
+            "and the plan require."
+        )
+    if 0 < subjects_left_out(cohort, plan, request.body) < least:
+        found.append(
+            f"The answer would leave out fewer than {least} subjects; "
+            "their sum could be found by subtraction."
+        )
+    return tuple(found)
