@@ -411,3 +411,21 @@ def test_a_plan_of_too_few_sites_meets_the_policy(node):
     plan = toy_plan(sites=Sites(sites_min=2))
     _, objections = node.propose(planfile.dumps(plan))
     assert objections == ("Sums may be formed from 2 sites; this hospital requires 3.",)
+
+
+def test_the_plans_own_minimum_of_subjects_holds_at_the_node(node):
+    """A coordinator that goes on with a hospital below the plan's minimum gets nothing from it."""
+    plan = toy_plan(sites=Sites(subjects_min=31))
+    approved(node, plan)
+    assert ask(node, plan=plan, body={"release": "counts"}).status == "ok"
+    refused(ask(node, plan=plan, kind="moments"), "fewer than the 31 subjects that the plan asks")
+
+
+def test_a_refusal_lists_every_reason(node, tmp_path):
+    """One reason at a time costs a hospital and a study team a meeting each."""
+    node.propose(planfile.dumps(PLAN))
+    write_policy(Policy(sites_min=7, releases=()), tmp_path / "policy.toml")
+    reply = ask(node, site="lyon", kind="moments", body={"release": "counts"})
+    refused(reply, "is not site 'lyon'")
+    for text in ("is not approved", "does not release 'counts'", "not cover", "requires 7"):
+        refused(reply, text)

@@ -50,15 +50,21 @@ def to_the_cohort(cohort: Cohort, plan: Plan) -> tuple[str, ...]:
 def to_small_sums(cohort: Cohort, plan: Plan, request: Request, policy: Policy) -> tuple[str, ...]:
     """Object to an answer that sums few subjects, or that leaves few out, but not nobody.
 
+    A cohort below the plan's own minimum is told its size and nothing else.
+
     Raises:
         UpdateError: If the request's selection is not understood.
     """
-    least = max(policy.subjects_min, plan.sites.subjects_min)
+    least = policy.subjects_min
     found = []
+    if len(cohort.subjects) < plan.sites.subjects_min and request.body.get("release") != "counts":
+        found.append(
+            f"This hospital has fewer than the {plan.sites.subjects_min} subjects that the plan "
+            "asks of a site."
+        )
     if 0 < subjects_behind(cohort, plan, request.body) < least:
         found.append(
-            f"The answer would sum fewer than the {least} subjects that this hospital "
-            "and the plan require."
+            f"The answer would sum fewer than the {least} subjects that this hospital requires."
         )
     if 0 < subjects_left_out(cohort, plan, request.body) < least:
         found.append(
