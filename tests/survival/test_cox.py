@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fedpet.errors import DataError
-from fedpet.survival import cox
+from fedpet.survival import cox, newton
 from references import LUNG_COVARIATES, brca, lung, reference
 
 
@@ -16,9 +16,9 @@ def add(parts: list[cox.CoxSums]) -> cox.CoxSums:
     return cox.from_arrays({name: sum(each[name] for each in arrays) for name in arrays[0]})
 
 
-def fit_lung(*, by: np.ndarray | None = None, ridge: float = 0.0, **options) -> cox.CoxFit:
+def fit_lung(*, by: np.ndarray | None = None, ridge: float = 0.0, **options) -> newton.CoxFit:
     data = lung()
-    return cox.fit(
+    return newton.fit(
         lambda beta: cox.cox_sums(data.x, data.time, data.event, beta, strata=by, **options),
         covariates=LUNG_COVARIATES,
         ridge=ridge,
@@ -87,7 +87,7 @@ def test_fed_tcga_brca_equals_r_survival(stratified):
         sites = [region == code for code in range(6)]
         return add([cox.cox_sums(x[rows], time[rows], event[rows], beta) for rows in sites])
 
-    fit = cox.fit(evaluate, covariates=[f"x{i}" for i in range(39)], ridge=10.0)
+    fit = newton.fit(evaluate, covariates=[f"x{i}" for i in range(39)], ridge=10.0)
     expected = reference()["brca_stratified" if stratified else "brca_pooled"]
     np.testing.assert_allclose(fit.params, expected["beta"], atol=1e-8)
     np.testing.assert_allclose(fit.log_likelihood, expected["log_likelihood"][0], atol=1e-7)
@@ -210,7 +210,7 @@ def test_large_linear_predictors_do_not_overflow():
 def test_what_cannot_be_estimated_is_named(x, event, found):
     """No silent infinity: the covariate and the remedy stand in the message."""
     with pytest.raises(DataError, match=found):
-        cox.fit(
+        newton.fit(
             lambda b: cox.cox_sums(np.array(x), np.arange(3.0), np.array(event), b),
             covariates=["a"],
         )
@@ -222,7 +222,7 @@ def test_covariates_that_carry_the_same_information_are_named():
     a = rng.normal(size=40)
     x, time = np.stack([a, 2 * a, rng.normal(size=40)], axis=1), rng.random(40)
     with pytest.raises(DataError, match="a, b carry the same information"):
-        cox.fit(lambda b: cox.cox_sums(x, time, time < 0.7, b), covariates=["a", "b", "c"])
+        newton.fit(lambda b: cox.cox_sums(x, time, time < 0.7, b), covariates=["a", "b", "c"])
 
 
 def test_a_covariate_that_separates_events_is_named_and_a_ridge_cures_it():
@@ -235,8 +235,8 @@ def test_a_covariate_that_separates_events_is_named_and_a_ridge_cures_it():
         return cox.cox_sums(x, time, event, beta)
 
     with pytest.raises(DataError, match="'a' separates"):
-        cox.fit(evaluate, covariates=["a"])
-    fit = cox.fit(evaluate, covariates=["a"], ridge=1.0)
+        newton.fit(evaluate, covariates=["a"])
+    fit = newton.fit(evaluate, covariates=["a"], ridge=1.0)
     assert 0 < fit.params[0] < 5
 
 
@@ -258,7 +258,7 @@ def test_a_ridge_fit_is_a_stationary_point(data, ridge):
     def evaluate(beta: np.ndarray) -> cox.CoxSums:
         return cox.cox_sums(x, time, event, beta, strata=site)
 
-    fit = cox.fit(evaluate, covariates=["a", "b", "c"], ridge=ridge)
+    fit = newton.fit(evaluate, covariates=["a", "b", "c"], ridge=ridge)
     gradient = evaluate(fit.params).gradient - ridge * fit.params
     assert np.abs(gradient).max() < 1e-8
     assert np.isfinite(fit.standard_errors).all()
@@ -268,7 +268,7 @@ def test_a_covariate_in_small_units_is_not_mistaken_for_a_separating_one():
     """Units do not matter: the same fit in other units, the coefficient scaled."""
     data = lung()
     scale = np.array([1e-6, 1e4, 1.0])
-    fit = cox.fit(
+    fit = newton.fit(
         lambda beta: cox.cox_sums(data.x * scale, data.time, data.event, beta),
         covariates=LUNG_COVARIATES,
     )

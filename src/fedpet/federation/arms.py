@@ -17,7 +17,7 @@ from fedpet.federation.records import Record, RoundClosed
 from fedpet.federation.strategies import strategy_of
 from fedpet.parameters import Array
 from fedpet.plan import Plan
-from fedpet.survival import cox
+from fedpet.survival import cox, newton
 from fedpet.survival.baseline import piecewise_hazard
 from fedpet.survival.preprocessing import Preprocessing
 
@@ -74,7 +74,7 @@ class _DropoutError(Exception):
 
 def fit_cox(
     run: Execution, fold: Fold, prep: Preprocessing, *, arm: str, endpoint: str, site: str | None
-) -> Generator[Record, None, tuple[Fitted, cox.CoxFit]]:
+) -> Generator[Record, None, tuple[Fitted, newton.CoxFit]]:
     """Fit the site-stratified ridge Cox model by Newton steps on sums, then its baseline.
 
     A site that drops out between two steps is left out and the fit begins again without it.
@@ -121,7 +121,7 @@ def fit_cox(
             return cox.from_arrays(closed.arrays)
 
         try:
-            fit = cox.fit(evaluate, covariates=prep.names, ridge=run.plan.cox.ridge)
+            fit = newton.fit(evaluate, covariates=prep.names, ridge=run.plan.cox.ridge)
             break
         except _DropoutError as changed:
             sites = changed.sites

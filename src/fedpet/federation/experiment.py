@@ -36,7 +36,7 @@ from fedpet.federation.records import Finished, Record
 from fedpet.federation.results import Context, Evidence, Judged, results_of
 from fedpet.parameters import Parameters
 from fedpet.plan import Plan
-from fedpet.survival.cox import CoxFit
+from fedpet.survival.newton import CoxFit
 
 FEDERATED, POOLED, LOCAL = "network-federated", "network-pooled", "network-local"
 COX, CLINICAL, TMTV = "cox-federated", "cox-clinical", "tmtv"

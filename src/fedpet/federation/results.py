@@ -18,8 +18,8 @@ from fedpet.federation.preparation import Enrolled, Fold
 from fedpet.parameters import Parameters
 from fedpet.plan import Plan
 from fedpet.survival import disclosure, kaplan_meier, scores
-from fedpet.survival.cox import CoxFit
 from fedpet.survival.grid import grid_of
+from fedpet.survival.newton import CoxFit
 from fedpet.survival.preprocessing import MONTH_DAYS
 
 SCHEMA = "fedpet-results/1"
