@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from fedpet.errors import UpdateError
 from fedpet.federation.messages import Request
 from fedpet.node.policy import Policy
-from fedpet.parameters import Parameters, require_finite
+from fedpet.parameters import Array, Parameters, require_finite
 from fedpet.plan import Plan
 from fedpet.privacy.clipping import clip_update
 
@@ -30,4 +32,16 @@ def released(arrays: Parameters, *, request: Request, plan: Plan, policy: Policy
     if request.kind == "train" and request.body.get("release") is None:
         norm_max = min(policy.update_norm_max, plan.privacy.update_norm_max)
         arrays, _ = clip_update(arrays, norm_max=norm_max)
+    if request.kind == "describe-site":
+        return _large_cells(arrays, least=policy.cell_min)
     return arrays
+
+
+def _large_cells(arrays: Parameters, *, least: int) -> dict[str, Array]:
+    """Return a table of one hospital, with -1 for counts below the smallest that is told."""
+    return {
+        name: np.where((array > 0) & (array < least), -1.0, array)
+        if name.startswith("count.")
+        else array
+        for name, array in arrays.items()
+    }

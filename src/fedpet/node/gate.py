@@ -11,8 +11,10 @@ Rules:
 3. An answer about this hospital alone is a named release that the policy must allow.
 4. An answer sums as many subjects as the policy asks for, or none; so does what a fold leaves
    out of it, which could be found by subtraction.
-5. What leaves is written into the audit before it leaves; if it cannot be, it stays.
-6. What goes wrong here is told to the coordinator without a detail of any subject.
+5. A statistic beside the experiment is answered only if the plan names it, if it cannot tell of
+   few subjects, and if it does not differ by few from what was told before (`statistics`).
+6. What leaves is written into the audit before it leaves; if it cannot be, it stays.
+7. What goes wrong here is told to the coordinator without a detail of any subject.
 """
 
 from __future__ import annotations
@@ -28,9 +30,10 @@ from pathlib import Path
 from fedpet.cohort.samples import Cohort, open_cohort
 from fedpet.errors import FedpetError, RefusalError, StoreError, UpdateError
 from fedpet.federation.messages import Reply, Request, Status, decode, encode
-from fedpet.node import objections
+from fedpet.node import objections, statistics
 from fedpet.node.approvals import Approvals
 from fedpet.node.disclosure import released
+from fedpet.node.ledger import Ledger
 from fedpet.node.policy import Policy, read_policy, write_policy
 from fedpet.node.store import AuditEntry, Store
 from fedpet.parameters import Parameters, digest
@@ -65,12 +68,14 @@ class Node:
         if not self._policy_path.exists():
             write_policy(Policy(), self._policy_path)
         self._store = Store(folder)
+        self._ledger = Ledger(folder)
         self._approvals = Approvals(site=site, store=self._store)
         self._cohorts = dict(cohorts)
 
     def close(self) -> None:
         """Close the node's files."""
         self._store.close()
+        self._ledger.close()
 
     @property
     def policy(self) -> Policy:
@@ -193,6 +198,18 @@ class Node:
         reasons += objections.to_the_cohort(cohort, plan)
         if not reasons:
             reasons += objections.to_small_sums(cohort, plan, request, policy)
+        if not reasons and statistics.topic_of(request) is not None:
+            told = statistics.told_by(cohort, plan, request.body)
+            reasons += statistics.objections(policy, plan, cohort, request, told)
+            if not reasons:
+                reasons += self._ledger.note(
+                    told,
+                    cohort=cohort.fingerprint,
+                    plan=request.plan,
+                    question=_digest(request),
+                    difference_min=policy.difference_min,
+                    queries_max=min(policy.queries_max, plan.statistics.queries_max),
+                )
         return tuple(reasons) or Admitted(plan=plan, cohort=cohort, policy=policy)
 
     def _cohort(self, name: str) -> Cohort | None:

@@ -9,7 +9,12 @@ from fedpet.plan import Plan
 from fedpet.training.selection import subjects_behind, subjects_left_out
 from fedpet.training.work import WORK
 
-RELEASES = {"counts": "count", "site-results": "concordance", "local-model": "train"}
+RELEASES = {
+    "counts": "count",
+    "site-results": "concordance",
+    "table-1": "describe-site",
+    "local-model": "train",
+}
 
 
 def to_the_work(request: Request, policy: Policy) -> tuple[str, ...]:
@@ -19,8 +24,9 @@ def to_the_work(request: Request, policy: Policy) -> tuple[str, ...]:
     if kind not in WORK:
         found.append(f"'{kind:.80}' is not among the work that this node knows.")
     if release is None:
-        if kind == RELEASES["site-results"]:
-            found.append(f"'{kind}' is answered as the release 'site-results' only.")
+        for name in ("site-results", "table-1"):
+            if kind == RELEASES[name]:
+                found.append(f"'{kind}' is answered as the release '{name}' only.")
         if kind == "train" and request.body.get("repeat", 1) != 1:
             found.append("Several rounds in a row are the release 'local-model'.")
         return tuple(found)

@@ -7,17 +7,28 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from fedpet.errors import StoreError
-from fedpet.plan import Plan
+from fedpet.plan import STATISTICS, Plan
 
 COMMENTS = {
     "subjects_min": "Subjects that a sum from this hospital must hold at least.",
     "sites_min": "Sites that a plan must require for every sum.",
     "endpoints": "Endpoints that patients here consented to be studied for.",
     "releases": "Results about this hospital alone that may leave, by name: counts,\n"
-    "# site-results (its own C-index), local-model (a model trained here only),\n"
+    "# site-results (its own C-index), table-1 (its own means and counts, none below cell_min),\n"
+    "# local-model (a model trained here only), duplicates (marks of its rows, summed with those\n"
+    "# of other sites under a common salt, to look for subjects who are at two sites),\n"
     "# pooling (its subjects may lie beside those of other sites on one machine: public data).",
     "update_norm_max": "Largest L2 norm of a model update.",
     "plan_rounds_max": "Largest number of training rounds in one plan.",
+    "statistics": "Statistics that are answered beside an experiment, where the plan names them.",
+    "statistics_subjects_min": "Subjects that a statistic must sum at least, or none.",
+    "cell_min": "Smallest count about this hospital alone that is told.",
+    "stratum_events_min": "Events that a Cox model needs here at least, or none.",
+    "covariates_per_subject_max": "Largest number of covariates of a Cox model for each subject.",
+    "grid_days_min": "Narrowest interval of time in which events are counted, in days.",
+    "difference_min": "Fewest subjects by which two answers may differ; fewer could be found by\n"
+    "# subtraction. 0 switches the check off.",
+    "queries_max": "Questions that are answered about one cohort under one plan.",
 }
 
 
@@ -28,9 +39,17 @@ class Policy:
     subjects_min: int = 10
     sites_min: int = 3
     endpoints: tuple[str, ...] = ("pfs", "os", "response", "early_failure")
-    releases: tuple[str, ...] = ("counts", "site-results")
+    releases: tuple[str, ...] = ("counts", "site-results", "table-1")
     update_norm_max: float = 10.0
     plan_rounds_max: int = 500
+    statistics: tuple[str, ...] = STATISTICS
+    statistics_subjects_min: int = 20
+    cell_min: int = 5
+    stratum_events_min: int = 5
+    covariates_per_subject_max: float = 0.33
+    grid_days_min: float = 7.0
+    difference_min: int = 5
+    queries_max: int = 5000
 
     def objections(self, plan: Plan) -> tuple[str, ...]:
         """List every reason to refuse `plan`; none means that a person may approve it."""
