@@ -42,7 +42,7 @@ def timed(work: Callable[[], object]) -> tuple[float, float]:
 def one_scan(images: Path) -> None:
     """Take the scan from its folder to a cached sample twice; print the second and the memory."""
     from fedpet.cohort.cache import Record
-    from fedpet.cohort.measured import Rules
+    from fedpet.cohort.method import Rules
     from fedpet.cohort.prepare import Task, prepare
     from fedpet.imaging.index import find_scans
     from fedpet.imaging.window import Window
@@ -71,7 +71,7 @@ def one_scan(images: Path) -> None:
 def parts(images: Path) -> None:
     """Time SUV a slice, and reading a cached sample; print wall and processor milliseconds."""
     from fedpet.cohort.cache import read_volume
-    from fedpet.cohort.measured import Rules
+    from fedpet.cohort.method import Rules
     from fedpet.cohort.prepare import Task, prepare
     from fedpet.imaging.index import find_scans
     from fedpet.imaging.pixels import read_pet

@@ -9,9 +9,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from types import UnionType
-from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from fedpet.errors import DataError, NotFoundError, PlanError
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
 
 SIZE_LIMIT_BYTES = 1 << 20
 SECTION = re.compile(r"^\s*\[{1,2}\s*([^\[\]]+?)\s*\]")
@@ -24,6 +27,7 @@ WORDS = {
     "be an object": "be a section",
 }
 T = TypeVar("T")
+_ADAPTERS: dict[type, Any] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +98,7 @@ class Door:
         """
         import tomllib
 
-        from pydantic import TypeAdapter, ValidationError
+        from pydantic import ValidationError
 
         try:
             values = tomllib.loads(text)
@@ -102,10 +106,11 @@ class Door:
             code = self.code_toml or self.code
             raise self.error(f"{name} is not TOML: {error}.", do=self.do, code=code) from None
         try:
-            return TypeAdapter(kind).validate_json(json.dumps(values, default=str))
+            value: T = _adapter(kind).validate_json(json.dumps(values, default=str))
         except ValidationError as error:
             mistakes = [_mistake(kind, problem) for problem in error.errors(include_url=False)]
             raise self.refusal(name, text, mistakes) from None
+        return value
 
     def refusal(self, name: str, text: str, mistakes: Iterable[Mistake]) -> DataError | PlanError:
         """Return the error that lists all mistakes of a file in the order of its lines.
@@ -122,6 +127,16 @@ class Door:
             return self.error(told[0], do=self.do, code=self.code)
         title = f"{len(told)} mistakes in {name}."
         return self.error(title, why="\n".join(told), do=self.do, code=self.code)
+
+
+def _adapter(kind: type[T]) -> TypeAdapter[T]:
+    """Return what checks values of a class; making one takes longer than reading a file."""
+    from pydantic import TypeAdapter
+
+    if kind not in _ADAPTERS:
+        _ADAPTERS[kind] = TypeAdapter(kind)
+    adapter: TypeAdapter[T] = _ADAPTERS[kind]
+    return adapter
 
 
 def did_you_mean(word: str, known: Sequence[str]) -> str:

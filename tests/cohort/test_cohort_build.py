@@ -18,7 +18,7 @@ from fedpet.biomarkers.catalogue import DEFAULT_GROUPS, biomarkers_of
 from fedpet.cohort.build import Built, Found, ScanDone, build
 from fedpet.cohort.cache import open_volume
 from fedpet.cohort.findings import Finding, read_findings
-from fedpet.cohort.prepare import open_pool
+from fedpet.cohort.pool import open_pool
 from fedpet.cohort.pseudonyms import load_pseudonyms
 from fedpet.cohort.samples import open_cohort
 from fedpet.cohort.summary import check, summary

@@ -241,3 +241,39 @@ def test_an_altered_listing_is_not_believed(hospital: Path, harm: str) -> None:
         path.write_bytes(b"0" * 64 + b"\n" + data.partition(b"\n")[2])
     assert watched(hospital)[0] > 200
     assert open_cohort(hospital / "cohort").fingerprint == before
+
+
+def test_a_build_without_news_loads_nothing_that_reads_images(hospital: Path) -> None:
+    """Loading the readers takes longer than finding that there is nothing to do."""
+    heavy = ("torch", "SimpleITK", "pydicom", "nibabel", "highdicom", "blosc2", "scipy")
+    program = (
+        "import sys\nfrom pathlib import Path\nfrom fedpet.cohort.build import build\n"
+        "*_, last = build(Path(sys.argv[1]))\n"
+        f"print([name for name in {heavy!r} if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(hospital)], check=True, capture_output=True, text=True
+    )
+    assert done.stdout.strip() == "[]"
+
+
+def test_a_build_without_news_writes_nothing(hospital: Path) -> None:
+    """Whoever copies cohorts by night must not copy what is the same."""
+    files = [path for path in (hospital / "cohort").rglob("*") if path.is_file()]
+    before = {path: (path.stat().st_mtime_ns, path.stat().st_ino) for path in files}
+    built = run(hospital)
+    now = [path for path in (hospital / "cohort").rglob("*") if path.is_file()]
+    assert {path: (path.stat().st_mtime_ns, path.stat().st_ino) for path in now} == before
+    assert built.fingerprint == open_cohort(hospital / "cohort").fingerprint
+
+
+@pytest.mark.parametrize("name", ["samples.safetensors", "mips.npy"])
+def test_spoiled_arrays_are_written_again(hospital: Path, name: str) -> None:
+    """What is left as it is must be what it was."""
+    (path,) = (hospital / "cohort" / "samples").glob(f"*/{name}")
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(bytes(data))
+    run(hospital)
+    open_cohort(hospital / "cohort")
+    assert check(hospital).changes == ()

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from fedpet.cli.aside import aside
 from fedpet.cohort.build import BuildRecord, build
-from fedpet.cohort.prepare import open_pool
+from fedpet.cohort.pool import open_pool
 from fedpet.errors import FedpetError
 
 AT_ONCE = 2

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -22,9 +23,17 @@ from fedpet.cohort.endpoints import Endpoints
 from fedpet.cohort.findings import Finding, left_out, worst_first
 from fedpet.cohort.inputs import Inputs
 from fedpet.cohort.listing import Listing
-from fedpet.cohort.manifest import Column, Manifest, file_digest, write_manifest, write_private
-from fedpet.cohort.prepare import Prepared
+from fedpet.cohort.manifest import (
+    Column,
+    Manifest,
+    file_digest,
+    read_manifest,
+    write_manifest,
+    write_private,
+)
+from fedpet.cohort.prepared import Prepared
 from fedpet.cohort.samples import ARRAYS, MIPS, Outcome, arrays_bytes
+from fedpet.errors import FedpetError
 
 FINDINGS = "findings.json"
 
@@ -113,37 +122,67 @@ def _matrix(parts: Parts, rows: Sequence[int]) -> NDArray[np.float64]:
 
 
 def write(parts: Parts, endpoints: Endpoints, joined: Joined, out: Path) -> Manifest:
-    """Write the arrays under their fingerprint, then the manifest, then drop what is old."""
-    settings, table, rows = parts.inputs.settings, parts.table, joined.rows
-    records = parts.records
+    """Write the arrays under their fingerprint, then the manifest, then drop what is old.
+
+    What is there already is left as it is, the day of the build included.
+    """
+    table, rows = parts.table, joined.rows
     keys = {done.subject: done.key for done in parts.prepared}
-    subjects = tuple(table.subjects[row] for row in rows)
+    entries = {table.subjects[row]: keys[table.subjects[row]] for row in rows}
     outcomes = {
         name: Outcome(time_days=one.time_days[rows], event=one.event[rows])
         for name, one in endpoints.outcomes.items()
     }
     binary = {name: labels[rows] for name, labels in endpoints.binary.items()}
+    arrays = arrays_bytes(_matrix(parts, rows), outcomes, binary)
+    before = _before(out, entries, arrays)
     draft = out / "samples" / f".{os.getpid()}.part"
-    shutil.rmtree(draft, ignore_errors=True)
-    for folder in (draft.parent, draft):
-        folder.mkdir(mode=0o700, exist_ok=True)
-    write_private(draft / ARRAYS, arrays_bytes(_matrix(parts, rows), outcomes, binary))
-    _write_mips(draft / MIPS, out / cache.FOLDER, [keys[subject] for subject in subjects])
-    manifest = Manifest(
+    if before is None:
+        content = _write_draft(draft, out, list(entries.values()), arrays)
+    else:
+        content = {name: before.content[name] for name in (ARRAYS, MIPS)}
+    manifest = _manifest(parts, joined, entries, (tuple(outcomes), tuple(binary)), content, out)
+    if before is not None and replace(manifest, created=before.created) == before:
+        return before
+    place = out / manifest.samples
+    if before is None or before.fingerprint != manifest.fingerprint:
+        if before is not None:
+            _write_draft(draft, out, list(entries.values()), arrays)
+        shutil.rmtree(place, ignore_errors=True)
+        draft.rename(place)
+    write_manifest(manifest, out)
+    for old in place.parent.iterdir():
+        if old != place:
+            shutil.rmtree(old, ignore_errors=True)
+    return manifest
+
+
+def _manifest(
+    parts: Parts,
+    joined: Joined,
+    entries: Mapping[str, str],
+    outcomes: tuple[tuple[str, ...], tuple[str, ...]],
+    content: Mapping[str, str],
+    out: Path,
+) -> Manifest:
+    """Say what was built: of which inputs, for whom, with which digests."""
+    settings, table, records = parts.inputs.settings, parts.table, parts.records
+    survival, binary = outcomes
+    return Manifest(
         name=settings.name,
         site=settings.site,
         phantom=settings.phantom,
         spacing_mm=settings.spacing_mm,
         columns=_columns(parts),
-        survival=tuple(outcomes),
-        binary=tuple(binary),
+        survival=survival,
+        binary=binary,
         progression="confirmed" if "progression_confirmed" in table.dates else "first",
-        subjects=subjects,
+        subjects=tuple(entries),
         content={
-            **{name: file_digest(draft / name) for name in (ARRAYS, MIPS)},
-            **{f"volume/{subject}": records[subject].volume for subject in subjects},
+            **content,
+            **{f"volume/{subject}": records[subject].volume for subject in entries},
         },
-        entries={subject: keys[subject] for subject in subjects},
+        entries=entries,
         counts={
             "files": parts.listing.files,
             "scans": len(parts.listing.scans),
@@ -158,23 +197,31 @@ def write(parts: Parts, endpoints: Endpoints, joined: Joined, out: Path) -> Mani
         criteria=parts.inputs.dictionary.criteria,
         suv=settings.suv,
     )
-    place = out / manifest.samples
-    if not _intact(place, manifest):
-        shutil.rmtree(place, ignore_errors=True)
-        draft.rename(place)
-    write_manifest(manifest, out)
-    for old in place.parent.iterdir():
-        if old != place:
-            shutil.rmtree(old, ignore_errors=True)
-    return manifest
 
 
-def _intact(place: Path, manifest: Manifest) -> bool:
-    """Tell whether the arrays are there already, as after a build that changed nothing."""
+def _before(out: Path, entries: Mapping[str, str], arrays: bytes) -> Manifest | None:
+    """Return what was built before if its arrays are whole, and those of this build."""
     try:
-        return all(file_digest(place / n) == manifest.content[n] for n in (ARRAYS, MIPS))
-    except OSError:
-        return False
+        manifest = read_manifest(out)
+        whole = all(
+            file_digest(out / manifest.samples / name) == manifest.content[name]
+            for name in (ARRAYS, MIPS)
+        )
+    except (FedpetError, OSError, KeyError):
+        return None
+    same = list(manifest.subjects) == list(entries) and manifest.entries == entries
+    digest = hashlib.sha256(arrays).hexdigest()
+    return manifest if whole and same and digest == manifest.content[ARRAYS] else None
+
+
+def _write_draft(draft: Path, out: Path, keys: Sequence[str], arrays: bytes) -> dict[str, str]:
+    """Write the arrays of a cohort aside; return their digests."""
+    shutil.rmtree(draft, ignore_errors=True)
+    for folder in (draft.parent, draft):
+        folder.mkdir(mode=0o700, exist_ok=True)
+    write_private(draft / ARRAYS, arrays)
+    _write_mips(draft / MIPS, out / cache.FOLDER, keys)
+    return {name: file_digest(draft / name) for name in (ARRAYS, MIPS)}
 
 
 def _write_mips(path: Path, folder: Path, keys: Sequence[str]) -> None:

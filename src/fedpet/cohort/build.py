@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from time import perf_counter
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from fedpet.cohort import cache
 from fedpet.cohort.assemble import FINDINGS, Parts, join, write
 from fedpet.cohort.clinical import read_table
 from fedpet.cohort.endpoints import endpoints_of
 from fedpet.cohort.findings import Finding, left_out, to_json
-from fedpet.cohort.inputs import Inputs, read_inputs
-from fedpet.cohort.listing import Listing, listing_of, recall, remember
-from fedpet.cohort.manifest import write_private
-from fedpet.cohort.prepare import Prepared, Task, known_already, lasting, prepare_all
+from fedpet.cohort.inputs import cores, read_inputs
+from fedpet.cohort.listing import recall, remember
+from fedpet.cohort.manifest import keep_private
+from fedpet.cohort.prepared import Prepared, known_already, lasting
 from fedpet.cohort.quality import Failure
-from fedpet.cohort.scan_table import scan_rows, write_scan_table
 from fedpet.errors import DataError, StoreError
-from fedpet.imaging.window import Window
+
+if TYPE_CHECKING:
+    from fedpet.cohort.prepare import Task
 
 OUT = "cohort"
 LOCK = ".build.lock"
@@ -102,7 +102,7 @@ def build(
     Args:
         folder: With `cohort.toml`, the table, its dictionary and the images.
         workers: Processes that prepare scans; one per core unless told.
-        executor: A pool from `prepare.open_pool` that several builds share.
+        executor: A pool from `pool.open_pool` that several builds share.
 
     Yields:
         `Found`, a `ScanDone` for each scan, `Built`.
@@ -117,12 +117,19 @@ def build(
     out = folder / OUT
     with _locked(out):
         table = read_table(inputs.table, inputs.dictionary, inputs.pseudonyms)
-        state = inputs.state()
+        state = inputs.state(table)
         listing = recall(out, state=state, pseudonyms=inputs.pseudonyms)
-        known = None if listing is None else known_already(listing, out / cache.FOLDER)
+        known: Iterable[Prepared] | None = None
+        if listing is not None:
+            known = known_already(listing, out / cache.FOLDER)
         tasks: list[Task] = []
         if listing is None or known is None:
-            listing, tasks = _found(inputs, out / cache.FOLDER)
+            # What reads images takes a second to load; an unchanged folder needs none of it.
+            from fedpet.cohort.looking import look
+            from fedpet.cohort.prepare import prepare_all
+
+            listing, tasks = look(inputs, out / cache.FOLDER)
+            known = prepare_all(tasks, workers=workers or cores(), executor=executor)
         yield Found(
             scans=len(listing.scans),
             rejected=len(listing.rejected),
@@ -130,8 +137,7 @@ def build(
             seconds=perf_counter() - start,
         )
         prepared: list[Prepared] = []
-        coming = prepare_all(tasks, workers=workers or _cores(), executor=executor)
-        for done in known or coming:
+        for done in known:
             prepared.append(done)
             yield _told(done, number=len(prepared), total=len(listing.scans))
         if tasks:
@@ -140,7 +146,7 @@ def build(
         endpoints = endpoints_of(table, today=date.today())
         parts = Parts(inputs=inputs, table=table, listing=listing, prepared=tuple(prepared))
         joined = join(parts, endpoints)
-        write_private(out / FINDINGS, to_json(joined.findings))
+        keep_private(out / FINDINGS, to_json(joined.findings))
         if not joined.rows:
             raise _nobody(joined.findings)
         manifest = write(parts, endpoints, joined, out)
@@ -152,10 +158,6 @@ def build(
             seconds=perf_counter() - start,
             fingerprint=manifest.fingerprint,
         )
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextmanager
@@ -179,29 +181,6 @@ def _locked(out: Path) -> Iterator[None]:
         yield
     finally:
         lock.close()
-
-
-def _found(inputs: Inputs, folder: Path) -> tuple[Listing, list[Task]]:
-    """Look through the folder, and say what is to be done."""
-    index = inputs.index()
-    write_scan_table(scan_rows(index, inputs.choices, inputs.pseudonyms), inputs.folder)
-    inputs.fixes.require_known([scan.patient_id for scan in index.scans])
-    settings = inputs.settings
-    window = Window(spacing_mm=settings.spacing_mm, head=settings.head, arms=settings.arms)
-    tasks = [
-        Task(
-            scan=scan,
-            subject=inputs.pseudonyms.of(scan.patient_id),
-            key=inputs.key_of(scan),
-            cache=folder,
-            window=window,
-            rules=settings.rules,
-            kind=settings.suv,
-            corrections=inputs.fixes.of(scan.patient_id),
-        )
-        for scan in index.scans
-    ]
-    return listing_of(index, [task.key for task in tasks], inputs.pseudonyms), tasks
 
 
 def _told(done: Prepared, *, number: int, total: int) -> ScanDone:

@@ -19,7 +19,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import blosc2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -117,6 +116,8 @@ def write_entry(
         mips: float16 [2, z, width].
         record: Without digests.
     """
+    import blosc2
+
     part = folder / f".{key}.{os.getpid()}.part"
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(mode=0o700, parents=True)
@@ -200,6 +201,8 @@ def read_volume(entry: Path) -> tuple[Record, SampleVolume] | None:
             return None
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
+    import blosc2
+
     array = blosc2.ndarray_from_cframe(data)[:]
     channel = dict(zip(record.channels, array, strict=True))
     return record, SampleVolume(

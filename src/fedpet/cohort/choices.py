@@ -14,14 +14,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from fedpet.cohort.csvfile import read_csv
 from fedpet.cohort.pseudonyms import LENGTH, Pseudonyms
 from fedpet.errors import DataError
-from fedpet.imaging.gathering import Holding
-from fedpet.imaging.index import Index, choose
 from fedpet.imaging.rules import Rules
+
+if TYPE_CHECKING:
+    from fedpet.imaging.gathering import Holding
+    from fedpet.imaging.index import Index
 
 Word: TypeAlias = Literal["chosen", "excluded"]
 WORDS: Final[Mapping[str, Word]] = {"chosen": "chosen", "excluded": "excluded"}
@@ -69,6 +71,8 @@ class Choices:
         Raises:
             DataError: Listing every decision that cannot be followed, and why.
         """
+        from fedpet.imaging.index import choose
+
         known = _identities(holding, pseudonyms)
         mistakes = [
             f"{row.place}: no series of the folder has the digest '{row.series}'."

@@ -6,11 +6,12 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fedpet.biomarkers.catalogue import BIOMARKERS
 from fedpet.cohort.cache import PIPELINE
 from fedpet.cohort.choices import Choices, load_choices
-from fedpet.cohort.clinical import read_table
+from fedpet.cohort.clinical import Table, read_table
 from fedpet.cohort.dictionary import Dictionary, load_dictionary
 from fedpet.cohort.fixes import FILE as FIXES
 from fedpet.cohort.fixes import Fixes, load_fixes
@@ -19,10 +20,12 @@ from fedpet.cohort.pseudonyms import Pseudonyms, load_pseudonyms
 from fedpet.cohort.settings import FILE as SETTINGS
 from fedpet.cohort.settings import Settings, load_settings
 from fedpet.errors import FedpetError
-from fedpet.imaging.gathering import Holding, look_through
-from fedpet.imaging.index import Index
-from fedpet.imaging.pairing import Scan
 from fedpet.imaging.rules import Rules
+
+if TYPE_CHECKING:
+    from fedpet.imaging.gathering import Holding
+    from fedpet.imaging.index import Index
+    from fedpet.imaging.pairing import Scan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +55,8 @@ class Inputs:
 
     def index(self) -> Index:
         """Look through the images and masks."""
+        from fedpet.imaging.gathering import look_through
+
         holding = look_through(
             self.folder / self.settings.images,
             masks=self.folder / self.settings.masks,
@@ -60,10 +65,14 @@ class Inputs:
         rules = Rules(prefer=self.settings.prefer, origins=self._origins_of(holding))
         return self.choices.follow(holding, rules, self.pseudonyms)
 
-    def origins(self) -> dict[str, str]:
-        """Return the day on which treatment began by subject, YYYYMMDD, where it is known."""
+    def origins(self, table: Table | None = None) -> dict[str, str]:
+        """Return the day on which treatment began by subject, YYYYMMDD, where it is known.
+
+        Args:
+            table: The clinical table, if it has been read.
+        """
         try:
-            table = read_table(self.table, self.dictionary, self.pseudonyms)
+            table = table or read_table(self.table, self.dictionary, self.pseudonyms)
         except FedpetError:  # told by whoever needs the table; the earliest PET is taken
             return {}
         days = table.dates["origin"].days.tolist()
@@ -84,11 +93,15 @@ class Inputs:
         known = {patient: origins.get(self.pseudonyms.of(patient), "") for patient in several}
         return {patient: day for patient, day in known.items() if day}
 
-    def state(self) -> str:
-        """Digest all on which the index and the names of its cache entries depend."""
+    def state(self, table: Table | None = None) -> str:
+        """Digest all on which the index and the names of its cache entries depend.
+
+        Args:
+            table: The clinical table, if it has been read.
+        """
         folders = [self.folder / self.settings.images, self.folder / self.settings.masks]
-        how = f"{PIPELINE} {self.settings!r} {self.fixes!r} {self.choices!r} {self.origins()!r}"
-        return state_of(folders, how, self.pseudonyms)
+        said = f"{self.settings!r} {self.fixes!r} {self.choices!r} {self.origins(table)!r}"
+        return state_of(folders, f"{PIPELINE} {said}", self.pseudonyms)
 
     def key_of(self, scan: Scan) -> str:
         """Name the cache entry of a scan: by its content, what is done to it, and the key."""

@@ -15,16 +15,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import date
 from functools import cache
+from operator import attrgetter
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import fedpet.imaging
 from fedpet.cohort.manifest import write_private
 from fedpet.cohort.pseudonyms import Pseudonyms
 from fedpet.cohort.quality import Failure, Seen, day_of
 from fedpet.errors import DataError
-from fedpet.imaging.index import Index
 from fedpet.imaging.remarks import Rejected
+
+if TYPE_CHECKING:
+    from fedpet.imaging.index import Index
 
 FILE: Final = "listing.json"
 SCHEMA: Final = "fedpet-listing/1"
@@ -98,9 +101,8 @@ def state_of(folders: Sequence[Path], rules: str, pseudonyms: Pseudonyms) -> str
     """
     digest = hashlib.sha256(f"{SCHEMA} {_code()} {rules}\n".encode())
     for number, folder in enumerate(folders):
-        for path, status in _walk(str(folder)):
-            told = (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
-            digest.update(f"{number} {path!r} {told}\n".encode())
+        for lines in _walk(str(folder)):
+            digest.update(f"{number} {lines}\n".encode("utf-8", "surrogateescape"))
     return pseudonyms.digest(digest.digest())
 
 
@@ -115,36 +117,45 @@ def _code() -> str:
     return digest.hexdigest()
 
 
-def _walk(path: str, below: str = "") -> Iterator[tuple[str, os.stat_result]]:
-    """Yield the files below a folder by their relative paths, in an order that is always one.
+def _walk(root: str) -> Iterator[str]:
+    """Yield what is known of the files of each folder below a root, in an order that is always one.
 
     A folder below it that cannot be listed stands for itself, so that it counts when it can.
     """
-    try:
-        with os.scandir(path) as listing:
-            entries = sorted(listing, key=lambda entry: entry.name)
-    except NotADirectoryError:
-        yield below, os.stat(path)  # noqa: PTH116 - as in the loop
-        return
-    except OSError as error:
-        if not below and not isinstance(error, FileNotFoundError):
-            raise DataError(
-                f"A folder cannot be listed: {error.strerror}.",
-                do="Check its rights.",
-                code="FP-2110",
-            ) from error
-        yield f"{below}/", UNKNOWN
-        return
-    for entry in entries:
-        name = f"{below}/{entry.name}"
+    waiting = [("", root)]
+    while waiting:
+        below, path = waiting.pop()
         try:
-            status = None if entry.is_dir(follow_symlinks=False) else entry.stat()
-        except OSError:  # a link to nothing, or a folder that may only be listed
-            status = UNKNOWN
-        if status is None:
-            yield from _walk(entry.path, name)
-        else:
-            yield name, status
+            with os.scandir(path) as listing:
+                entries = sorted(listing, key=attrgetter("name"))
+        except NotADirectoryError:
+            yield _line(below, os.stat(path))  # noqa: PTH116 - as in the loop
+            continue
+        except OSError as error:
+            if not below and not isinstance(error, FileNotFoundError):
+                raise DataError(
+                    f"A folder cannot be listed: {error.strerror}.",
+                    do="Check its rights.",
+                    code="FP-2110",
+                ) from error
+            yield _line(f"{below}/", UNKNOWN)
+            continue
+        lines = [below]
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                waiting.append((f"{below}/{entry.name}", entry.path))
+                continue
+            try:
+                status = entry.stat()
+            except OSError:  # a link to nothing, or a folder that may only be listed
+                status = UNKNOWN
+            lines.append(_line(entry.name, status))
+        yield "\n".join(lines)
+
+
+def _line(name: str, status: os.stat_result) -> str:
+    told = (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+    return f"{name!r} {told}"
 
 
 def remember(listing: Listing, folder: Path, *, state: str, pseudonyms: Pseudonyms) -> None:

@@ -175,6 +175,16 @@ def write_private(path: Path, data: bytes) -> None:
     temporary.replace(path)
 
 
+def keep_private(path: Path, data: bytes) -> None:
+    """Write a file that only its owner may read, unless it holds these bytes already."""
+    try:
+        same = path.read_bytes() == data
+    except OSError:
+        same = False
+    if not same:
+        write_private(path, data)
+
+
 def _altered(name: str) -> StoreError:
     return StoreError(
         f"{name} of the cohort was altered after the build.",

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fedpet.biomarkers.catalogue import DEFAULT_GROUPS, Group
+from fedpet.biomarkers.catalogue import Group
 from fedpet.biomarkers.panel import Scanned, measure_groups
+from fedpet.cohort.method import Rules
 from fedpet.errors import DataError
 from fedpet.imaging.body_size import HEIGHT_M, WEIGHT_KG
 from fedpet.imaging.facts import Corrections, corrected, repaired
@@ -17,31 +18,6 @@ from fedpet.imaging.pairing import Scan
 from fedpet.imaging.remarks import Remark
 from fedpet.imaging.scan import Images, pet_facts
 from fedpet.imaging.volume import Volume
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rules:
-    """How lesions are found and what is measured.
-
-    Args:
-        lesions: `given`, or a method of `imaging.lesions.METHODS`.
-        lesion_min_ml: Smaller components are not lesions; masks are taken as they are.
-        biomarkers: Groups of the catalogue.
-    """
-
-    lesions: str = "given"
-    lesion_min_ml: float = 0.5
-    biomarkers: tuple[Group, ...] = DEFAULT_GROUPS
-
-    @property
-    def told(self) -> str:
-        """What differs from the default, as text that names a cache entry; empty if nothing."""
-        text = ""
-        if self.lesion_min_ml != 0.5 and self.lesions != "given":
-            text += f" from {self.lesion_min_ml!r} mL"
-        if tuple(self.biomarkers) != DEFAULT_GROUPS:
-            text += f" {sorted(self.biomarkers)!r}"
-        return text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import struct
-import threading
 from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing import get_context, parent_process
 from pathlib import Path
 from time import perf_counter
 
 import numpy as np
 
 from fedpet.cohort.cache import Fact, Record, pack, read_entry, write_entry
-from fedpet.cohort.listing import Listing
-from fedpet.cohort.measured import Rules, biomarkers_of_scan, by_weight, lesions_of
+from fedpet.cohort.measured import biomarkers_of_scan, by_weight, lesions_of
+from fedpet.cohort.method import Rules
+from fedpet.cohort.pool import open_pool
+from fedpet.cohort.prepared import Prepared
 from fedpet.cohort.quality import Failure
 from fedpet.errors import DataError
 from fedpet.imaging.body_size import Kind
@@ -35,8 +32,6 @@ from fedpet.imaging.window import Window, show
 
 BODY_SUV_MIN = 0.1
 WAITING_PER_WORKER = 3
-# Failures that may be the network's: files that could not be read, or not to their end.
-UNREADABLE = frozenset(("FP-2111", "FP-2158"))
 # A process takes a while to start; a few scans are read sooner without one.
 TRIALS = 2
 START_S = 2.0
@@ -67,57 +62,6 @@ class Task:
     rules: Rules
     kind: Kind = "bw"
     corrections: Corrections | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Prepared:
-    """A scan that is in the cache, or the reason why it is not.
-
-    Args:
-        subject: Pseudonym.
-        key: Of its cache entry.
-        outcome: The record, or why there is none.
-        seconds: Wall time; near 0 if the entry was there.
-        cached: Whether the entry was there.
-    """
-
-    subject: str
-    key: str
-    outcome: Record | Failure
-    seconds: float
-    cached: bool
-
-
-def known_already(listing: Listing, folder: Path) -> list[Prepared] | None:
-    """Take every scan of a listing from the cache.
-
-    Args:
-        listing: What was found.
-        folder: The cache.
-
-    Returns:
-        None if one of the scans must be read.
-    """
-    known = []
-    for seen, key in zip(listing.scans, listing.keys, strict=True):
-        start = perf_counter()
-        outcome = listing.failures.get(key) or read_entry(folder, key)
-        if outcome is None:
-            return None
-        seconds = perf_counter() - start
-        known.append(
-            Prepared(subject=seen.subject, key=key, outcome=outcome, seconds=seconds, cached=True)
-        )
-    return known
-
-
-def lasting(prepared: Sequence[Prepared]) -> dict[str, Failure]:
-    """Return the failures that another try on the same files would not mend, by cache entry."""
-    return {
-        done.key: done.outcome
-        for done in prepared
-        if isinstance(done.outcome, Failure) and done.outcome.code not in UNREADABLE
-    }
 
 
 def prepare_all(
@@ -156,31 +100,6 @@ def prepare_all(
     else:
         with open_pool(workers) as pool:
             yield from _spread(left, pool, workers)
-
-
-@contextmanager
-def open_pool(workers: int) -> Iterator[Executor]:
-    """Start processes that prepare scans; they end with this one, however it ends."""
-    # Fresh processes, not forked ones: the caller may run threads.
-    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_be_a_worker)
-    try:
-        yield pool
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _be_a_worker() -> None:
-    """Leave Ctrl-C to the parent, which lets the scan at hand be finished; die with the parent."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = parent_process()
-    if parent is not None:
-        threading.Thread(target=_follow, args=(parent.join,), daemon=True).start()
-
-
-def _follow(join: object) -> None:
-    assert callable(join)
-    join()
-    os._exit(1)
 
 
 def _spread(tasks: Sequence[Task], pool: Executor, workers: int) -> Iterator[Prepared]:

@@ -19,7 +19,7 @@ from time import perf_counter
 from typing import TypeAlias
 
 from fedpet.cohort.manifest import write_private
-from fedpet.cohort.prepare import open_pool
+from fedpet.cohort.pool import open_pool
 from fedpet.cohort.pseudonyms import Pseudonyms
 from fedpet.cohort.release_subject import SeriesDone, Task, release_subject
 from fedpet.errors import DataError, StoreError

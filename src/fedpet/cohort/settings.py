@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from annotated_types import Ge, Le, Len
 
 from fedpet.biomarkers.catalogue import DEFAULT_GROUPS, Group
-from fedpet.cohort.measured import Rules
+from fedpet.cohort.method import Rules
 from fedpet.errors import DataError, NotFoundError
 from fedpet.imaging.body_size import Kind
 from fedpet.tomldoor import Door, Mistake
