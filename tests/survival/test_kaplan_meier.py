@@ -1,10 +1,11 @@
-"""Survival curves and the log-rank test equal R's, on a grid as fine as the data."""
+"""Survival curves equal R's, on a grid as fine as the data."""
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fedpet.errors import DataError
 from fedpet.survival import kaplan_meier
 from references import lung, reference
 
@@ -29,21 +30,6 @@ def test_curve_and_limits_equal_r_survival():
     width = np.log(np.log(curve.low[at]) / np.log(curve.survival[at])) / 1.959963984540054
     error = width * -np.log(curve.survival[at]) * curve.survival[at]
     np.testing.assert_allclose(error, expected["se"], atol=1e-12)
-
-
-@pytest.mark.parametrize("by", ["sex", "inst"])
-def test_log_rank_equals_r_survival(by):
-    """`survdiff` by sex and by 18 institutions, to 12 digits."""
-    data = lung(complete=False)
-    group = data.x[:, 1].astype(int) if by == "sex" else data.inst
-    edges = fine(data.time)
-    tables = [
-        kaplan_meier.event_table(data.time[group == code], data.event[group == code], edges)
-        for code in np.unique(group)
-    ]
-    statistic, p = kaplan_meier.log_rank(np.stack(tables))
-    np.testing.assert_allclose(statistic, reference()["log_rank"][by][0], atol=1e-11)
-    assert 0 < p < 1
 
 
 @pytest.mark.parametrize(("days", "bound"), [(1.0, 1e-12), (7.0, 2e-3), (15.21875, 5e-3)])
@@ -82,9 +68,63 @@ def test_tables_of_sites_add_up_to_the_table_of_all(rows):
     np.testing.assert_array_equal(parts[0] + parts[1], whole)
 
 
-def test_groups_that_are_never_at_risk_together_give_no_statistic():
-    """NaN is the honest answer, and it is not an error."""
-    one = kaplan_meier.event_table(np.array([5.0]), np.array([True]), np.array([0.0, 10.0]))
-    statistic, p = kaplan_meier.log_rank(np.stack([one, np.zeros_like(one)]))
-    assert np.isnan(statistic)
-    assert np.isnan(p)
+@pytest.mark.parametrize("name", ["km", "km_late", "km_weekly"])
+@pytest.mark.parametrize("limits", ["plain", "log", "log-log"])
+def test_every_number_of_a_curve_equals_r_survival(name, limits):
+    """Estimates, errors, three kinds of limits, median, quartiles, hazard and at-risk counts."""
+    data, expected = lung(complete=False), reference("cox_curves")[name]
+    time, entry = data.time, None
+    if name == "km_late":
+        entry = np.minimum(np.arange(1, len(time) + 1) % 7 * 20.0, time - 1)
+    edges = fine(time) if name != "km_weekly" else np.arange(0.0, 1030.0, 7.0)
+    counts = kaplan_meier.event_table(time, data.event, edges, entry=entry)
+    curve = kaplan_meier.curve(counts, limits=limits)
+    at = np.searchsorted(edges, expected["days"], side="right") - 1
+    key = limits.replace("-", "_")
+    found = {
+        "survival": curve.survival[at],
+        "se": curve.se[at],
+        "hazard": curve.hazard[at],
+        "hazard_se": curve.hazard_se[at],
+        f"low_{key}": curve.low[at],
+        f"high_{key}": curve.high[at],
+    }
+    for part, values in found.items():
+        np.testing.assert_allclose(values, expected[part], atol=1e-12, err_msg=part)
+    median = kaplan_meier.quantile(curve, edges)
+    assert [median.days, median.low, median.high] == expected[f"median_{key}"].tolist()
+    quartiles = [kaplan_meier.quantile(curve, edges, share).days for share in (0.25, 0.75)]
+    assert quartiles == expected["quartiles"].tolist()
+    for horizon, part in ((365.0, "rmst"), (700.0, "rmst_700")):
+        mean = kaplan_meier.restricted_mean(counts, edges, horizon)
+        np.testing.assert_allclose([mean.days, mean.se], expected[part], atol=1e-10)
+
+
+def test_the_median_is_the_middle_of_a_curve_that_is_flat_at_one_half():
+    """R's rule, and none where the curve never falls so far."""
+    edges = np.arange(0.0, 6.0)
+    curve = kaplan_meier.curve(np.array([[0.0] * 6, [1.0, 1.0, 0.0, 1.0, 1.0, 0.0]]))
+    assert kaplan_meier.quantile(curve, edges).days == 3.0
+    nobody = kaplan_meier.curve(np.array([[4.0] + [0.0] * 5, [0.0] * 6]))
+    assert kaplan_meier.quantile(nobody, edges).days is None
+
+
+def test_a_horizon_behind_the_grid_is_refused():
+    """A mean over time that nobody counted would be made up."""
+    counts = np.array([[1.0, 1.0], [1.0, 0.0]])
+    with pytest.raises(DataError, match="ends at 10 days"):
+        kaplan_meier.restricted_mean(counts, np.array([0.0, 10.0]), 20.0)
+    with pytest.raises(DataError, match="'logit' are unknown"):
+        kaplan_meier.curve(counts, limits="logit")
+
+
+@given(st.lists(st.tuples(st.integers(1, 60), st.integers(0, 59), st.booleans()), min_size=1))
+def test_late_entry_counts_whoever_is_under_observation(rows):
+    """The at-risk number of every day, against the definition: entry < day <= end."""
+    time = np.array([float(t) for t, _, _ in rows])
+    entry = np.array([float(min(e, t - 1)) for t, e, _ in rows])
+    edges = np.arange(0.0, 61.0)
+    table = kaplan_meier.event_table(time, np.array([e for *_, e in rows]), edges, entry=entry)
+    days = edges[1:, None]
+    expected = ((entry < days) & (time >= days)).sum(axis=1)
+    np.testing.assert_array_equal(kaplan_meier.at_risk(table)[:-1], expected)

@@ -17,7 +17,7 @@ from fedpet.federation.asking import Execution
 from fedpet.federation.preparation import Enrolled, Fold
 from fedpet.parameters import Parameters
 from fedpet.plan import Plan
-from fedpet.survival import disclosure, kaplan_meier, scores
+from fedpet.survival import disclosure, kaplan_meier, log_rank, scores
 from fedpet.survival.grid import grid_of
 from fedpet.survival.newton import CoxFit
 from fedpet.survival.preprocessing import MONTH_DAYS
@@ -331,11 +331,11 @@ def _kaplan_meier(plan: Plan, summed: Parameters) -> dict[str, Any]:
         )
         row = [float(curve.at_risk[int(np.argmin(np.abs(times - tick)))]) for tick in ticks]
         at_risk.append([disclosure.printed(one) for one in disclosure.at_risk(row)])
-    _, p_value = kaplan_meier.log_rank(counts)
+    compared = log_rank.log_rank_test(log_rank.log_rank_sums(counts))
     return {
         "groups": groups,
         "at_risk": {"months": ticks, "groups": at_risk},
-        "logrank_p": p_value if np.isfinite(p_value) else None,
+        "logrank_p": compared.p_value,
     }
 
 

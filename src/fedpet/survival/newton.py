@@ -29,7 +29,9 @@ UNSEEN_GAIN = 1e-6
 STANDSTILL = 1e-13
 ALIASED = 1e-9
 FADED = 1e-4
-RUNAWAY = 6.0
+GONE = 1e-6
+RUNAWAY = 3.0
+NEARLY_THERE = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,8 +118,8 @@ def steps(
     Args:
         covariates: Names of the p covariates.
         ridge: theta of the penalty theta/2 * |beta|^2 (the convention of R's `ridge()`), or one
-            theta of each covariate, [p]. lifelines penalises the mean over n subjects instead:
-            its `penalizer` is theta / n.
+            theta of each covariate, [p]. lifelines penalises the mean over n subjects, of
+            covariates over their sample standard deviation: theta = penalizer * n on those.
         unidentified: What happens to a covariate that is constant, that repeats others, or that
             separates events from non-events: `error` names it, `drop` leaves it out.
 
@@ -241,6 +243,10 @@ def _climb(
     gain_before = np.inf
     while used < budget:
         step, gain = _newton_step(sums, beta, index, theta)
+        if used and gain < NEARLY_THERE:  # a step too far would be pulled back by a large gain
+            runaway = _runaway(beta, sums, null, names, index)
+            if runaway is not None and not theta[runaway.index] > 0:
+                return beta, sums, used, runaway
         if gain <= TOLERANCE * sums.events or (
             gain <= STANDSTILL * sums.events and gain > 0.25 * gain_before
         ):
@@ -256,8 +262,6 @@ def _climb(
             if np.isfinite(after) and (unseen or after >= before - 1e-12 * abs(before)):
                 break
         beta, sums = candidate, trial
-        if (runaway := _runaway(beta, sums, null, names, index)) is not None:
-            return beta, sums, used, runaway
     raise DataError(
         f"The Cox model did not settle within {budget} evaluations.",
         do="Set cox.ridge above 0, or remove covariates that nearly repeat each other.",
@@ -289,12 +293,14 @@ def _runaway(
         return None
     at_start = np.diag(null.information)[index]
     scale = np.sqrt(np.clip(at_start, 1e-300, None))
-    values, vectors = np.linalg.eigh(
-        sums.information[np.ix_(index, index)] / np.outer(scale, scale)
+    now, then = (
+        one.information[np.ix_(index, index)] / np.outer(scale, scale) for one in (sums, null)
     )
+    values, vectors = np.linalg.eigh(now)
     spread = beta[index] * scale / np.sqrt(max(1.0, null.events))
     for value, vector in zip(values, vectors.T, strict=True):
-        if value < FADED and abs(spread @ vector) > RUNAWAY:
+        left = value / max(float(vector @ then @ vector), 1e-300)
+        if left < GONE or (left < FADED and abs(spread @ vector) > RUNAWAY):
             involved = [int(i) for i in index[np.abs(vector) > 0.3]]
             worst = int(index[np.argmax(np.abs(vector * spread))])
             subject = (
