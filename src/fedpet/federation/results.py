@@ -17,7 +17,9 @@ from fedpet.federation.asking import Execution
 from fedpet.federation.preparation import Enrolled, Fold
 from fedpet.parameters import Parameters
 from fedpet.plan import Plan
-from fedpet.survival import disclosure, kaplan_meier, log_rank, scores
+from fedpet.survival import binary, disclosure, kaplan_meier, log_rank, scores
+from fedpet.survival.bootstrap import Measured
+from fedpet.survival.concordance import concordance_within
 from fedpet.survival.grid import grid_of
 from fedpet.survival.newton import CoxFit
 from fedpet.survival.preprocessing import MONTH_DAYS
@@ -89,13 +91,12 @@ def results_of(run: Execution, context: Context, evidence: Evidence) -> dict[str
     """
     plan = run.plan
     judged = evidence.judged
-    grid = grid_of(plan.endpoints.horizons_months)
+    grid = grid_of(plan.endpoints.horizons_months, plan.model.intervals_months)
     measured = {
         endpoint: {
             arm: scores.performance(
                 found.summed,
-                horizons_days=grid.horizons_days,
-                time_edges_days=grid.time_edges_days,
+                grid=grid,
             )
             for arm, found in judged[endpoint].items()
         }
@@ -249,7 +250,7 @@ def _finding(finding: Mapping[str, Any]) -> dict[str, Any]:
     return {**finding, "subjects": _count(int(finding["subjects"]))}
 
 
-def _estimate(measured: scores.Measured) -> dict[str, float | None] | None:
+def _estimate(measured: Measured) -> dict[str, float | None] | None:
     estimate = measured.estimate()
     if estimate is None:
         return None
@@ -270,7 +271,7 @@ def _performance(
     """
     horizons = [f"{horizon:g}" for horizon in plan.endpoints.horizons_months]
 
-    def at(values: Sequence[scores.Measured]) -> dict[str, Any]:
+    def at(values: Sequence[Measured]) -> dict[str, Any]:
         return {name: _estimate(value) for name, value in zip(horizons, values, strict=True)}
 
     return {
@@ -297,7 +298,7 @@ def _performance(
 
 
 def _binary(found: Judged) -> dict[str, Any]:
-    measured = scores.binary_performance(found.summed)
+    measured = binary.binary_performance(found.summed)
     return {
         "subjects": measured.subjects,
         "positives": measured.positives,
@@ -311,7 +312,8 @@ def _kaplan_meier(plan: Plan, summed: Parameters) -> dict[str, Any]:
     joint = np.asarray(summed["joint"], np.float64)[0]
     third = joint.shape[2] // 3
     counts = np.stack([joint[:, :, g * third : (g + 1) * third].sum(axis=2) for g in range(3)])
-    edges = grid_of(plan.endpoints.horizons_months).time_edges_days / MONTH_DAYS
+    grid = grid_of(plan.endpoints.horizons_months, plan.model.intervals_months)
+    edges = grid.time_edges_days / MONTH_DAYS
     times = np.round(edges, 2)
     groups, at_risk = [], []
     last = max(plan.endpoints.horizons_months)
@@ -351,7 +353,7 @@ def _by_site(found: Judged) -> list[dict[str, Any]]:
                 {"site": site, "subjects": 0, "events": 0, "c_within": None, "reason": arrays}
             )
             continue
-        estimate = _estimate(scores.concordance_within(arrays["pairs"]))
+        estimate = _estimate(concordance_within(arrays["pairs"]))
         listed.append(
             {
                 "site": site,

@@ -13,8 +13,10 @@ from fedpet.cohort.samples import Cohort
 from fedpet.errors import UpdateError
 from fedpet.parameters import Array, Parameters
 from fedpet.plan import Plan
-from fedpet.survival import scores
+from fedpet.survival import binary, scores
 from fedpet.survival.baseline import survival_at
+from fedpet.survival.bootstrap import bootstrap_weights
+from fedpet.survival.concordance import pair_sums
 from fedpet.survival.grid import DISTRIBUTION_BINS, grid_of
 from fedpet.survival.likelihoods import survival_from_logits
 from fedpet.training.batches import samples_of
@@ -37,46 +39,55 @@ def evaluate(cohort: Cohort, plan: Plan, body: Body, arrays: Parameters) -> dict
         arrays: The model; `risk.cdf` to spread risks evenly over the bins.
 
     Returns:
-        `scores.performance_sums`, or `scores.binary_sums` for a binary endpoint.
+        `scores.performance_sums`, or `binary.binary_sums` for a binary endpoint.
     """
     if body["endpoint"] in plan.endpoints.binary:
         return _evaluate_binary(cohort, plan, body, arrays)
     rows, time, event = known_outcome(cohort, plan, body)
-    grid = grid_of(plan.endpoints.horizons_months)
-    ends = edges_days(plan)[1:]
-    predicted = predict_survival(cohort, plan, body, arrays, rows)
-    risk = mean_risk(predicted)
-    at_horizons = np.stack(
-        [_at(predicted, ends, horizon) for horizon in grid.horizons_days], axis=1
-    )
+    survival = predict_survival(cohort, plan, body, arrays, rows)
     return dict(
         scores.performance_sums(
-            risk=risk,
-            binned_risk=_spread(risk, arrays.get("risk.cdf")),
-            survival=at_horizons,
+            predicted(plan, survival, time, event, cdf=arrays.get("risk.cdf")),
             time_days=time,
             event=event,
             strata=stratum_codes(cohort)[rows],
             weights=_weights(cohort, plan, rows),
-            horizons_days=grid.horizons_days,
-            time_edges_days=grid.time_edges_days,
-            risk_edges=grid.risk_edges,
+            grid=grid_of(plan.endpoints.horizons_months, plan.model.intervals_months),
         )
+    )
+
+
+def predicted(
+    plan: Plan, survival: Floats, time: Floats, event: NDArray[np.bool_], *, cdf: Array | None
+) -> scores.Predicted:
+    """Turn survival at the plan's interval ends, [n, K], into what the sums are made of.
+
+    Between two ends the hazard is constant; behind the last one nothing is predicted, and a
+    follow-up ends there.
+    """
+    grid = grid_of(plan.endpoints.horizons_months, plan.model.intervals_months)
+    edges = edges_days(plan)
+    ends = edges[1:]
+    risk = mean_risk(survival)
+    return scores.Predicted(
+        risk=risk,
+        binned=_spread(risk, cdf),
+        survival=np.stack([_at(survival, ends, days) for days in grid.brier_days], axis=1),
+        own=_at_own_time(survival, edges, time),
+        own_event=event & (time <= ends[-1]),
     )
 
 
 def concordance(cohort: Cohort, plan: Plan, body: Body, arrays: Parameters) -> dict[str, Array]:
     """Count a model's concordant pairs here: all that a hospital releases of its own results."""
     rows, time, event = known_outcome(cohort, plan, body)
-    return dict(
-        scores.own_sums(
-            risk=mean_risk(predict_survival(cohort, plan, body, arrays, rows)),
-            time_days=time,
-            event=event,
-            strata=stratum_codes(cohort)[rows],
-            weights=_weights(cohort, plan, rows),
-        )
-    )
+    risk = mean_risk(predict_survival(cohort, plan, body, arrays, rows))
+    weights = _weights(cohort, plan, rows)
+    return {
+        "pairs": pair_sums(risk, time, event, stratum_codes(cohort)[rows], weights),
+        "subjects": np.array([float(len(rows))]),
+        "events": np.array([float(event.sum())]),
+    }
 
 
 def risks(cohort: Cohort, plan: Plan, body: Body, arrays: Parameters) -> dict[str, Array]:
@@ -126,7 +137,7 @@ def _evaluate_binary(
     rows = rows[~np.isnan(labels[rows])]
     probability = torch.sigmoid(_logits(cohort, plan, body, arrays, rows)[:, 0].double()).numpy()
     return dict(
-        scores.binary_sums(
+        binary.binary_sums(
             score=probability, label=labels[rows] > 0.5, weights=_weights(cohort, plan, rows)
         )
     )
@@ -157,6 +168,18 @@ def _at(survival: Floats, ends: Floats, time: float) -> Floats:
     return column
 
 
+def _at_own_time(survival: Floats, edges: Floats, time: Floats) -> Floats:
+    """Return each subject's survival at its own time, [n]; log survival is linear in between."""
+    start = np.zeros((len(survival), 1))
+    logarithm = np.concatenate([start, np.log(np.maximum(survival, 1e-300))], axis=1)
+    place = np.clip(np.searchsorted(edges, time, side="left") - 1, 0, len(edges) - 2)
+    share = np.clip((time - edges[place]) / (edges[place + 1] - edges[place]), 0.0, 1.0)
+    each = np.arange(len(survival))
+    low, high = logarithm[each, place], logarithm[each, place + 1]
+    own: Floats = np.exp(low + share * (high - low))
+    return own
+
+
 def _spread(risk: Floats, cdf: Array | None) -> Floats:
     if cdf is None:
         return risk
@@ -166,4 +189,4 @@ def _spread(risk: Floats, cdf: Array | None) -> Floats:
 
 def _weights(cohort: Cohort, plan: Plan, rows: NDArray[np.intp]) -> Floats:
     keys = [cohort.subjects[row] for row in rows]
-    return scores.bootstrap_weights(keys, replicates=plan.evaluation.bootstrap, seed=plan.seed)
+    return bootstrap_weights(keys, replicates=plan.evaluation.bootstrap, seed=plan.seed)
