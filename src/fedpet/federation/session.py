@@ -16,6 +16,12 @@ from fedpet.federation.asking import Execution
 from fedpet.federation.records import Record
 from fedpet.federation.statistics.describe import Description, describe
 from fedpet.federation.statistics.question import EVERYBODY, Subjects
+from fedpet.federation.statistics.table_one import (
+    Duplicates,
+    TableOne,
+    find_duplicates,
+    table_one,
+)
 
 Result = TypeVar("Result")
 
@@ -69,5 +75,16 @@ class Federation:
     def describe(
         self, columns: Sequence[str] = (), *, subjects: Subjects = EVERYBODY
     ) -> Description:
-        """Count, average and spread columns; all of the plan's inputs unless told."""
+        """Count columns, their means, spreads, quantiles and categories; all inputs unless told."""
         return self.answer(describe(self.execution, columns=columns, subjects=subjects))
+
+    def table_one(self, columns: Sequence[str] = (), *, subjects: Subjects = EVERYBODY) -> TableOne:
+        """Ask every site for its own table 1, and compare them: units, codes, constants, times."""
+        return self.answer(table_one(self.execution, columns=columns, subjects=subjects))
+
+    def find_duplicates(
+        self, *, salt: str, columns: Sequence[str] = (), subjects: Subjects = EVERYBODY
+    ) -> Duplicates:
+        """Look for subjects who are at two sites, among sites that allow it."""
+        statistic = find_duplicates(self.execution, salt=salt, columns=columns, subjects=subjects)
+        return self.answer(statistic)

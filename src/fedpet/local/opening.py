@@ -58,8 +58,8 @@ def federation(
     Examples:
         >>> table = {"age": list(range(40, 65)), "os_days": [30.0] * 25, "os_event": [1] * 25}
         >>> with federation({"lyon": table, "nice": table, "brest": table}) as sites:
-        ...     sites.describe(["age"]).moments.mean.tolist()
-        [52.0]
+        ...     sites.describe(["age"])["age"].mean
+        52.0
     """
     with ExitStack() as stack:
         home = folder or Path(stack.enter_context(TemporaryDirectory(prefix="fedpet-")))

@@ -1,8 +1,4 @@
-"""Describe columns from sums: mean and spread in two passes, quantiles without a patient's value.
-
-Quantiles come from histograms that are refined around the target, and stop before the target's
-cell holds fewer subjects than may be told. No smallest or largest value is ever asked for.
-"""
+"""Describe columns from sums: mean and spread in two passes, histograms, counts of categories."""
 
 from __future__ import annotations
 
@@ -13,10 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
-
-BINS = 64
-ROUNDS_MAX = 4
-SPREAD_SD = 4.0
 
 
 def moment_sums(
@@ -70,23 +62,23 @@ def histogram_sums(table: Floats, edges: Floats) -> dict[str, Floats]:
     return {"cells": cells}
 
 
-def level_sums(values: Floats, levels: Floats) -> dict[str, Floats]:
+def level_sums(table: Floats, levels: Floats) -> dict[str, Floats]:
     """Count a site's values by category.
 
     Args:
-        values: [n], NaN for missing.
-        levels: [l], the categories.
+        table: [n, p], NaN for missing.
+        levels: [p, l], the categories of each column.
 
     Returns:
-        `levels` [l], `other` [1], `missing` [1].
+        `levels` [p, l], `other` [p]: known values that are no category.
+
+    Examples:
+        >>> level_sums(np.array([[1.0], [1.0], [7.0]]), np.array([[0.0, 1.0]]))["levels"].tolist()
+        [[0.0, 2.0]]
     """
-    counts = (values[:, None] == levels[None, :]).sum(axis=0).astype(np.float64)
-    missing = float(np.isnan(values).sum())
-    return {
-        "levels": counts,
-        "other": np.array([len(values) - counts.sum() - missing]),
-        "missing": np.array([missing]),
-    }
+    counts = (table[:, :, None] == levels[None, :, :]).sum(axis=0).astype(np.float64)
+    known = (~np.isnan(table)).sum(axis=0)
+    return {"levels": counts, "other": known - counts.sum(axis=1)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

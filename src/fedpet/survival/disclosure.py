@@ -74,6 +74,23 @@ def cell(count: int, *, least: int = CELL_MIN) -> Cell:
     return Cell(count) if count >= least else Cell(None, "<", least)
 
 
+def cells_of(counts: Sequence[int], *, least: int = CELL_MIN) -> list[Cell]:
+    """Return the parts of a known total as they may be shown; nobody is no small count.
+
+    Examples:
+        >>> [one.sign for one in cells_of([40, 0])], [one.sign for one in cells_of([40, 3])]
+        (['=', '='], ['?', '<'])
+        >>> [one.sign for one in cells_of([40, 2, 3, 9])]
+        ['=', '<', '<', '=']
+    """
+    found = [Cell(count) if count == 0 else cell(count, least=least) for count in counts]
+    hidden = [index for index, one in enumerate(found) if one.count is None]
+    shown = [index for index in range(len(found)) if index not in hidden and counts[index] > 0]
+    if len(hidden) == 1 and shown:
+        found[min(shown, key=lambda index: counts[index])] = Cell(None, "?")
+    return found
+
+
 def events(counts: Sequence[int], totals: Sequence[int], *, least: int = CELL_MIN) -> list[Cell]:
     """Return the events of each hospital as they may be shown beside its subjects.
 

@@ -25,4 +25,6 @@ WORK: Mapping[str, Work] = {
     "describe-moments": describe.moments,
     "describe-histogram": describe.histogram,
     "describe-levels": describe.levels,
+    "describe-site": describe.site,
+    "describe-duplicates": describe.duplicates,
 }
