@@ -121,7 +121,7 @@ def _coding(own: Facts, others: list[Facts]) -> list[tuple[str, str]]:
     if own.coded >= CODED_MIN:
         if coded < CODED_MIN:
             return [("coding", "only 0 and 1, other values at other sites.")]
-        shares = [one.mean for one in others if not one.constant]
+        shares = [one.mean for one in others if one.coded >= CODED_MIN and not one.constant]
         return _inverted(own, shares) if shares else []
     means = np.array([abs(one.mean) for one in others if one.mean != 0 and one.sd > 0])
     spreads = np.array([one.sd for one in others if one.mean != 0 and one.sd > 0])
@@ -140,7 +140,7 @@ def _inverted(own: Facts, shares: list[float]) -> list[tuple[str, str]]:
     usual = float(np.median(shares))
     away, mirrored = abs(own.mean - usual), abs(own.mean - (1 - usual))
     error = np.sqrt(max(usual * (1 - usual), 1e-3) / own.known)
-    agree = max(abs(share - usual) for share in shares) < away
+    agree = np.quantile([abs(share - usual) for share in shares], 0.8) < away
     if away > 0.3 and away > 4 * error and mirrored < away / 2 and agree:
         told = f"{own.mean:.0%} have 1 here and {usual:.0%} at other sites"
         return [("inverted", f"{told}; 0 and 1 may be exchanged.")]
