@@ -1,6 +1,11 @@
 """What all tests share: law tests draw the same examples every time, on machines of any speed."""
 
+import signal
+
 from hypothesis import HealthCheck, settings
+
+# Started in the background of a script, tests would pass "ignore Ctrl-C" on to what they start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile(
     "fedpet",
