@@ -7,7 +7,9 @@ every machine), nothing is ever unpickled, and a size limit stands before every 
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -19,6 +21,20 @@ Array: TypeAlias = NDArray[Any]
 Parameters: TypeAlias = Mapping[str, Array]
 
 SIZE_LIMIT_BYTES = 8 * 2**30
+DTYPES = {
+    "F64": "<f8",
+    "F32": "<f4",
+    "F16": "<f2",
+    "I64": "<i8",
+    "I32": "<i4",
+    "I16": "<i2",
+    "I8": "i1",
+    "U64": "<u8",
+    "U32": "<u4",
+    "U16": "<u2",
+    "U8": "u1",
+    "BOOL": "?",
+}
 
 
 def to_bytes(arrays: Parameters) -> bytes:
@@ -52,6 +68,41 @@ def from_bytes(data: bytes, *, limit_bytes: int = SIZE_LIMIT_BYTES) -> dict[str,
         raise UpdateError("Arrays are not well-formed safetensors; they were refused.") from error
     # The library's order changes from process to process; sums over it would differ in bits.
     return {name: arrays[name] for name in sorted(arrays)}
+
+
+def mapped(path: Path) -> dict[str, Array]:
+    """Read arrays written by `to_bytes` from a file, without holding them in memory.
+
+    The arrays are read-only views of the file; it may be deleted meanwhile.
+
+    Raises:
+        UpdateError: If the file is larger than `SIZE_LIMIT_BYTES` or not well-formed safetensors.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    if path.stat().st_size > SIZE_LIMIT_BYTES:
+        raise UpdateError(f"Arrays exceed the limit of {SIZE_LIMIT_BYTES} bytes.")
+    try:
+        with safe_open(path, framework="numpy"):  # the library checks every offset
+            pass
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            header = json.loads(file.read(length))
+        header.pop("__metadata__", None)
+        return {
+            name: np.memmap(
+                path,
+                dtype=DTYPES[header[name]["dtype"]],
+                mode="r",
+                offset=8 + length + header[name]["data_offsets"][0],
+                shape=tuple(header[name]["shape"]),
+            )
+            if 0 not in header[name]["shape"]
+            else np.zeros(header[name]["shape"], DTYPES[header[name]["dtype"]])
+            for name in sorted(header)
+        }
+    except (SafetensorError, ValueError, KeyError) as error:
+        raise UpdateError("Arrays are not well-formed safetensors; they were refused.") from error
 
 
 def digest(arrays: Parameters) -> str:

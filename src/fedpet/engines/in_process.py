@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 
+from fedpet.engines.answers import as_asked, failed
 from fedpet.errors import FedpetError, NotFoundError, UpdateError
 from fedpet.federation.messages import Reply, Request, decode, encode
 
@@ -64,21 +65,4 @@ class InProcessEngine:
             reply = decode(answer)
         except UpdateError as error:
             return failed(request, error.title)
-        if not isinstance(reply, Reply):
-            return failed(request, "The site answered with a request.")
-        asked = (request.site, request.experiment, request.step, request.attempt)
-        if (reply.site, reply.experiment, reply.step, reply.attempt) != asked:
-            return failed(request, "The site answered another question.")
-        return reply
-
-
-def failed(request: Request, reason: str) -> Reply:
-    """Return the reply of a site that gave none that can be used."""
-    return Reply(
-        site=request.site,
-        experiment=request.experiment,
-        step=request.step,
-        attempt=request.attempt,
-        status="failed",
-        reasons=(reason,),
-    )
+        return as_asked(request, reply)

@@ -10,14 +10,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal, get_args
 
 from fedpet.errors import UpdateError
 from fedpet.parameters import Parameters, from_bytes, to_bytes
 
 HEADER_LIMIT_BYTES = 1 << 20
 Status = Literal["ok", "refused", "failed"]
+TYPES: Mapping[str, type] = {
+    **dict.fromkeys(("site", "experiment", "plan", "step", "kind", "status"), str),
+    "body": dict,
+    "attempt": int,
+    "reasons": tuple,
+    "seconds": float,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,11 +74,17 @@ class Reply:
 
 def encode(message: Request | Reply) -> bytes:
     """Serialise a message: 8-byte little-endian header length, JSON header, safetensors."""
-    values = asdict(message)
-    arrays = values.pop("arrays")
+    header = header_of(message)
+    return len(header).to_bytes(8, "little") + header + to_bytes(message.arrays)
+
+
+def header_of(message: Request | Reply) -> bytes:
+    """Serialise a message without its arrays, as canonical JSON."""
+    values = {
+        item.name: getattr(message, item.name) for item in fields(message) if item.name != "arrays"
+    }
     values["type"] = type(message).__name__
-    header = json.dumps(values, sort_keys=True, allow_nan=False).encode()
-    return len(header).to_bytes(8, "little") + header + to_bytes(arrays)
+    return json.dumps(values, sort_keys=True, allow_nan=False).encode()
 
 
 def decode(data: bytes) -> Request | Reply:
@@ -83,15 +96,39 @@ def decode(data: bytes) -> Request | Reply:
     length = int.from_bytes(data[:8], "little")
     if len(data) < 8 or length > HEADER_LIMIT_BYTES or len(data) < 8 + length:
         raise UpdateError("A message is truncated or its header exceeds the limit.")
+    return message_of(data[8 : 8 + length], from_bytes(data[8 + length :]))
+
+
+def message_of(header: bytes, arrays: Parameters) -> Request | Reply:
+    """Put a header that `header_of` wrote, and arrays, together again.
+
+    Raises:
+        UpdateError: If the header is not well-formed, too long, or holds values of other types.
+    """
+    if len(header) > HEADER_LIMIT_BYTES:
+        raise UpdateError("A message is truncated or its header exceeds the limit.")
     try:
-        values = json.loads(data[8 : 8 + length])
+        values = json.loads(header)
         kind = values.pop("type")
-        arrays = from_bytes(data[8 + length :])
+        if kind == "Reply":
+            values["reasons"] = tuple(values["reasons"])
+        _require_types(values)
         if kind == "Request":
             return Request(**values, arrays=arrays)
         if kind == "Reply":
-            values["reasons"] = tuple(values["reasons"])
             return Reply(**values, arrays=arrays)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise UpdateError("A message is not well-formed; it was refused.") from error
     raise UpdateError("A message is neither a request nor a reply; it was refused.")
+
+
+def _require_types(values: Mapping[str, Any]) -> None:
+    for name, value in values.items():
+        if name == "seconds" and type(value) is int:
+            continue
+        if type(value) is not TYPES[name]:
+            raise TypeError(name)
+    if not all(isinstance(reason, str) for reason in values.get("reasons", ())):
+        raise TypeError("reasons")
+    if values.get("status", "ok") not in get_args(Status):
+        raise ValueError("status")
