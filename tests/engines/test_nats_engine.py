@@ -43,15 +43,15 @@ def replies(engine: NatsEngine, requests) -> dict[str, Reply]:
 def test_arrays_arrive_as_they_were_sent(tmp_path, values):
     """Small ones in the letter, large ones in chunks, none at all: nobody sees a difference."""
     arrays = {"w": np.arange(values, dtype=np.float32)} if values else {}
-    with federation(tmp_path, {name: answering(name) for name in "ab"}) as made:
-        with made.engine() as engine:
-            assert engine.sites == ("a", "b")
-            for step in ("one", "two"):
-                found = replies(engine, [request(site, step, arrays=arrays) for site in "ab"])
-                for reply in found.values():
-                    assert reply.status == "ok"
-                    for name, array in arrays.items():
-                        np.testing.assert_array_equal(reply.arrays[name], array + 1)
+    handlers = {name: answering(name) for name in "ab"}
+    with federation(tmp_path, handlers) as made, made.engine() as engine:
+        assert engine.sites == ("a", "b")
+        for step in ("one", "two"):
+            found = replies(engine, [request(site, step, arrays=arrays) for site in "ab"])
+            for reply in found.values():
+                assert reply.status == "ok"
+                for name, array in arrays.items():
+                    np.testing.assert_array_equal(reply.arrays[name], array + 1)
 
 
 def test_a_site_that_answers_another_question_fails_alone(tmp_path):
@@ -66,9 +66,12 @@ def test_a_site_that_answers_another_question_fails_alone(tmp_path):
 
 def test_a_site_that_is_not_a_member_is_named(tmp_path):
     """A plan that asks for an unknown hospital is a mistake of the plan."""
-    with federation(tmp_path, {}) as made, made.engine() as engine:
-        with pytest.raises(NotFoundError, match="'nowhere'"):
-            list(engine.exchange([request("nowhere")]))
+    with (
+        federation(tmp_path, {}) as made,
+        made.engine() as engine,
+        pytest.raises(NotFoundError, match="'nowhere'"),
+    ):
+        list(engine.exchange([request("nowhere")]))
 
 
 def test_a_site_that_is_away_is_given_up_and_asked_again_later(tmp_path):
