@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -27,6 +28,11 @@ Months: TypeAlias = Annotated[float, Ge(0), Le(600)]
 
 # Endpoints name steps of a run and heads of a network.
 ENDPOINT = re.compile(r"[\w-]+")
+
+# A researcher's own network: a file beside the plan, and a class in it.
+CODE = re.compile(r"[A-Za-z_][\w-]*\.py:[A-Za-z_]\w*")
+SOURCE_LENGTH_MAX = 200_000
+UNSEEN = ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")
 
 # Strict at the door: no unknown key, no silent conversion, no infinity.
 DOOR = {"extra": "forbid", "strict": True, "allow_inf_nan": False}
@@ -89,10 +95,14 @@ class Sites:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Model:
-    """The network: its name in `fedpet.models` and its size.
+    """The network: its name in `fedpet.models` and its size, or a researcher's own code.
 
     Args:
-        name: A network that the hospital has installed.
+        name: A network that the hospital has installed; not read where `code` is given.
+        code: A researcher's own network as `FILE.py:CLASS`, the file beside the plan; empty for
+            an installed one.
+        source: The text of that file. It is written into the plan, so that what a hospital
+            approves and what runs are one; nobody has to type it.
         width: Channels of the first stage; later stages double it.
         image_features: Numbers that the image encoder hands to the fusion.
         hidden: Units of the fusion layer.
@@ -102,6 +112,8 @@ class Model:
     __pydantic_config__ = DOOR
 
     name: Name = "mip-fusion"
+    code: Annotated[str, Len(0, 120)] = ""
+    source: Annotated[str, Len(0, SOURCE_LENGTH_MAX)] = ""
     width: Annotated[int, Ge(4), Le(256)] = 12
     image_features: Annotated[int, Ge(1), Le(1024)] = 16
     hidden: Annotated[int, Ge(1), Le(4096)] = 32
@@ -283,6 +295,7 @@ def contradictions(plan: Plan) -> tuple[tuple[str, str], ...]:
     """
     return (
         *_about_endpoints(plan.endpoints, plan.model),
+        *_about_code(plan.model),
         *_about_inputs(plan.inputs, plan.evaluation),
         *_about_sites(plan.sites),
         *_twice("statistics.allowed", plan.statistics.allowed),
@@ -312,6 +325,19 @@ def _about_endpoints(ends: Endpoints, model: Model) -> list[tuple[str, str]]:
     if model.width % 4:
         found.append(("model.width", f"{model.width} is not a multiple of 4."))
     return found
+
+
+def _about_code(model: Model) -> list[tuple[str, str]]:
+    if not model.code:
+        return [("model.source", "There is source, but no model.code.")] if model.source else []
+    if not CODE.fullmatch(model.code):
+        return [("model.code", f"'{model.code}' is not FILE.py:CLASS, such as model.py:Net.")]
+    if not model.source:
+        return [("model.code", f"The text of {model.code.partition(':')[0]} is not in the plan.")]
+    if any(unicodedata.category(c) in UNSEEN and c not in "\n\t" for c in model.source):
+        why = "The code holds characters that a screen does not show; a reader could be misled."
+        return [("model.code", why)]
+    return []
 
 
 def _about_inputs(inputs: Inputs, evaluation: Evaluation) -> list[tuple[str, str]]:

@@ -13,7 +13,12 @@ HEADS = {"survival": ("pfs", "os"), "binary": ("response",)}
 
 
 def network(*, seed: int = 1, covariates: int = 5, **settings) -> nn.Module:
-    made = build(Model(**{"width": 4, **settings}), covariates=covariates, **HEADS)
+    made = build(
+        Model(**{"width": 4, **settings}),
+        image_shape=(2, 32, 16),
+        covariates=covariates,
+        **HEADS,
+    )
     initialise(made, seed=seed, survival=HEADS["survival"])
     return made
 
@@ -111,7 +116,7 @@ def test_images_outside_the_expected_range_stay_finite():
 def test_an_unknown_network_is_refused_with_the_known_ones():
     """A plan asks by name for what is installed."""
     with pytest.raises(PlanError, match="mip-fusion"):
-        build(Model(name="resnet"), covariates=1, **HEADS)
+        build(Model(name="resnet"), image_shape=(2, 32, 16), covariates=1, **HEADS)
 
 
 def test_parameters_are_named_by_the_head_they_belong_to():

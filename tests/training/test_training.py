@@ -76,7 +76,7 @@ def gradients(cohort: Cohort, endpoint: str) -> dict[str, np.ndarray]:
     """Return the gradient of one endpoint's summed loss on all subjects."""
     design = np.zeros((len(cohort.subjects), 4))
     samples = samples_of(cohort, PLAN, np.arange(len(cohort.subjects)), design)
-    network = loop.network_of(PLAN, covariates=4)
+    network = loop.network_of(PLAN, covariates=4, image_shape=(2, 32, 16))
     loop.load_model(network, {f"model.{name}": array for name, array in start().items()})
     edges = torch.from_numpy(loop.edges_days(PLAN).astype(np.float32))
     losses = loop.losses_of(network(samples.images, samples.covariates), samples, edges)

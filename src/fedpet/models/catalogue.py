@@ -10,17 +10,24 @@ from torch import nn
 from fedpet import plan as plans
 from fedpet.errors import PlanError
 from fedpet.models.mip_fusion import MipFusion
+from fedpet.models.own import Shape, build_own
 
 NAMES = ("mip-fusion",)
 
 
 def build(
-    settings: plans.Model, *, covariates: int, survival: Sequence[str], binary: Sequence[str]
+    settings: plans.Model,
+    *,
+    image_shape: Sequence[int],
+    covariates: int,
+    survival: Sequence[str],
+    binary: Sequence[str],
 ) -> nn.Module:
     """Build a network; its weights mean nothing until `initialise` or a state gives them.
 
     Args:
-        settings: Name and size, from the plan.
+        settings: Name and size, or a researcher's own code, from the plan.
+        image_shape: Channels, height and width of one subject's images.
         covariates: Columns of the design matrix.
         survival: Endpoints that get a discrete-time hazard head.
         binary: Endpoints that get a single logit.
@@ -31,18 +38,23 @@ def build(
 
     Raises:
         PlanError: If there is no network of this name.
+        RefusalError: If the network is a researcher's own, outside an isolated worker.
     """
+    intervals = len(settings.intervals_months) - 1
+    outputs = {**dict.fromkeys(survival, intervals), **dict.fromkeys(binary, 1)}
+    if settings.code:
+        image = tuple(int(size) for size in image_shape)
+        return build_own(settings, Shape(image=image, covariates=covariates, outputs=outputs))
     if settings.name not in NAMES:
         raise PlanError(
             f"There is no network named '{settings.name}'.", why=f"Known: {', '.join(NAMES)}."
         )
-    intervals = len(settings.intervals_months) - 1
     network = MipFusion(
         width=settings.width,
         image_features=settings.image_features,
         hidden=settings.hidden,
         covariates=covariates,
-        outputs={**dict.fromkeys(survival, intervals), **dict.fromkeys(binary, 1)},
+        outputs=outputs,
     )
     # Channels last: a step takes a quarter less time on the processors that hospitals have.
     return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]

@@ -147,7 +147,7 @@ def _logits(
     cohort: Cohort, plan: Plan, body: Body, arrays: Parameters, rows: NDArray[np.intp]
 ) -> torch.Tensor:
     matrix = design(cohort, plan, body, arrays)
-    network = network_of(plan, covariates=matrix.shape[1])
+    network = network_of(plan, covariates=matrix.shape[1], image_shape=cohort.mips.shape[1:])
     load_model(network, arrays)
     network.eval()
     found = [torch.zeros((0, _outputs(plan, body["endpoint"])))]

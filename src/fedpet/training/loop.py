@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,10 +27,18 @@ Body = Mapping[str, Any]
 
 
 def initial(cohort: Cohort, plan: Plan, body: Body, arrays: Parameters) -> dict[str, Array]:
-    """Return the initial weights, which depend on the plan's seed and the design's size only."""
-    del cohort
-    network = network_of(plan, covariates=len(preprocessing(body, arrays).names))
-    initialise(network, seed=plan.seed, survival=plan.endpoints.survival)
+    """Return the initial weights, which depend on the plan's seed and the design's size only.
+
+    A researcher's own network keeps the weights that its constructor drew.
+    """
+    torch.manual_seed(plan.seed)
+    network = network_of(
+        plan,
+        covariates=len(preprocessing(body, arrays).names),
+        image_shape=cohort.mips.shape[1:],
+    )
+    if not plan.model.code:
+        initialise(network, seed=plan.seed, survival=plan.endpoints.survival)
     return {**_weights(network), "weight.shared": np.ones(1)}
 
 
@@ -61,7 +69,7 @@ def train(cohort: Cohort, plan: Plan, body: Body, arrays: Parameters) -> dict[st
         raise UpdateError("No subject is selected for training at this hospital.")
     matrix = design(cohort, plan, body, arrays)
     samples = samples_of(cohort, plan, rows, matrix)
-    network = network_of(plan, covariates=matrix.shape[1])
+    network = network_of(plan, covariates=matrix.shape[1], image_shape=cohort.mips.shape[1:])
     load_model(network, arrays)
     before = _weights(network)
     losses: dict[str, float] = {}
@@ -80,10 +88,11 @@ def train(cohort: Cohort, plan: Plan, body: Body, arrays: Parameters) -> dict[st
     return {**changes, **weights, **summed}
 
 
-def network_of(plan: Plan, *, covariates: int) -> nn.Module:
+def network_of(plan: Plan, *, covariates: int, image_shape: Sequence[int]) -> nn.Module:
     """Build the plan's network, without weights."""
     return build(
         plan.model,
+        image_shape=image_shape,
         covariates=covariates,
         survival=plan.endpoints.survival,
         binary=plan.endpoints.binary,
@@ -102,9 +111,13 @@ def load_model(network: nn.Module, arrays: Parameters) -> None:
         if name.startswith("model.")
     }
     try:
-        network.load_state_dict(state)
+        lacking = set(network.load_state_dict(state, strict=False).missing_keys)
     except RuntimeError as error:
         raise UpdateError("The global model does not fit the plan's network.") from error
+    # Constants that a network keeps beside its parameters are made by its constructor.
+    parameters = {name for name, _ in network.named_parameters()}
+    if lacking & parameters or state.keys() - parameters:
+        raise UpdateError("The global model does not fit the plan's network.")
 
 
 def losses_of(logits: Mapping[str, Tensor], samples: Samples, edges: Tensor) -> dict[str, Tensor]:

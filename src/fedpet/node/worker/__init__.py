@@ -1,0 +1,1 @@
+"""A child process that computes with a researcher's code: no network, no file but its own."""
