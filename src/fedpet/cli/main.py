@@ -115,6 +115,9 @@ NODE = LazyGroup(
     "node",
     entries={
         "pacs": Entry("fedpet.cli.main:PACS", "Fetch a hospital's images from its PACS"),
+        "isolation": Entry(
+            "fedpet.cli.isolation:isolation", "Tell how well a plan's code would be confined"
+        ),
     },
     short_help="Run a hospital's node",
     help="""Run a hospital's node: what happens inside the hospital, by its own people.

@@ -21,13 +21,15 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from types import ModuleType
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from fedpet import plan as plans
 from fedpet.errors import RefusalError, UpdateError
+from fedpet.parameters import Array, Parameters
 
 PARAMETERS_MAX = 200_000_000
 NAME = re.compile(r"[\w.]{1,200}")
@@ -50,6 +52,8 @@ class Shape:
     outputs: Mapping[str, int]
 
 
+Load: TypeAlias = Callable[[Parameters, int], None]
+Forward: TypeAlias = Callable[[Array, Array], Parameters]
 Provider: TypeAlias = Callable[[plans.Model, Shape], nn.Module]
 _PROVIDER: ContextVar[Provider | None] = ContextVar("provider", default=None)
 
@@ -154,3 +158,41 @@ def require_logits(found: object, shape: Shape, *, subjects: int) -> dict[str, T
         if not logits.is_floating_point():
             raise UpdateError(f"The logits of '{name}' are {logits.dtype}.", do=DO, code="FP-7013")
     return dict(found)
+
+
+class ElsewhereNetwork(nn.Module):
+    """Stand in for a researcher's network that lives in another process.
+
+    That process is given images and covariates, and gives logits; what is summed from them, with
+    outcomes, is summed by whoever calls.
+
+    Args:
+        load: Takes weights as `model.*`, and the number of covariates.
+        forward: Takes images and covariates, gives logits by endpoint.
+        shape: What the network was built for.
+    """
+
+    def __init__(self, load: Load, forward: Forward, shape: Shape) -> None:
+        super().__init__()
+        self._load, self._forward, self._shape = load, forward, shape
+        self._weights: dict[str, Tensor] = {}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], *_: object, **__: object) -> Any:
+        """Hand weights over."""
+        self._weights = dict(state_dict)
+        arrays = {f"model.{name}": value.numpy() for name, value in state_dict.items()}
+        self._load(arrays, self._shape.covariates)
+        return nn.modules.module._IncompatibleKeys([], [])
+
+    def named_parameters(self, *_: object, **__: object) -> Iterator[tuple[str, nn.Parameter]]:
+        """Yield the weights that were handed over."""
+        for name, value in self._weights.items():
+            yield name, nn.Parameter(value)
+
+    def forward(self, images: Tensor, covariates: Tensor) -> dict[str, Tensor]:
+        """Return the logits, checked."""
+        found = self._forward(
+            np.ascontiguousarray(images.numpy()), np.ascontiguousarray(covariates.numpy())
+        )
+        logits = {name: torch.from_numpy(array) for name, array in found.items()}
+        return require_logits(logits, self._shape, subjects=len(images))

@@ -7,7 +7,8 @@ record that it was answered -> encode.
 Rules:
 1. Nothing is computed for a plan that a person here has not approved, or that the policy refuses;
    columns, endpoints, grids and rounds are the plan's, whatever a request says.
-2. Only kinds in `fedpet.training.work.WORK` are computed; nothing in a request is executed.
+2. Only kinds in `fedpet.training.work.WORK` are computed; nothing in a request is executed. A
+   network that the approved plan brings as code runs in an isolated worker (`node.worker`).
 3. An answer about this hospital alone is a named release that the policy must allow.
 4. An answer sums as many subjects as the policy asks for, or none; so does what a fold leaves
    out of it, which could be found by subtraction.
@@ -36,9 +37,9 @@ from fedpet.node.disclosure import released
 from fedpet.node.ledger import Ledger
 from fedpet.node.policy import Policy, read_policy, write_policy
 from fedpet.node.store import AuditEntry, Store
+from fedpet.node.worker.workshop import Workshop
 from fedpet.parameters import Parameters, digest
 from fedpet.plan import Plan
-from fedpet.training.work import WORK
 
 log = logging.getLogger(__name__)
 
@@ -71,9 +72,11 @@ class Node:
         self._ledger = Ledger(folder)
         self._approvals = Approvals(site=site, store=self._store)
         self._cohorts = dict(cohorts)
+        self._workshop = Workshop()
 
     def close(self) -> None:
-        """Close the node's files."""
+        """End the node's worker and close its files."""
+        self._workshop.close()
         self._store.close()
         self._ledger.close()
 
@@ -137,7 +140,7 @@ class Node:
             self._record_asked(request)
             found = self._admit(request)
             if isinstance(found, Admitted):
-                status, arrays = "ok", _answer(request, found)
+                status, arrays = "ok", self._answer(request, found)
             else:
                 status, reasons = "refused", found
         except RefusalError as error:
@@ -212,18 +215,23 @@ class Node:
                 )
         return tuple(reasons) or Admitted(plan=plan, cohort=cohort, policy=policy)
 
+    def _answer(self, request: Request, admitted: Admitted) -> Parameters:
+        arrays = self._workshop.compute(
+            request.kind,
+            admitted.cohort,
+            admitted.plan,
+            request.body,
+            request.arrays,
+            policy=admitted.policy,
+        )
+        return released(arrays, request=request, plan=admitted.plan, policy=admitted.policy)
+
     def _cohort(self, name: str) -> Cohort | None:
         found = self._cohorts.get(name)
         if isinstance(found, Path):
             found = open_cohort(found)
             self._cohorts[name] = found
         return found
-
-
-def _answer(request: Request, admitted: Admitted) -> Parameters:
-    work = WORK[request.kind]
-    arrays = work(admitted.cohort, admitted.plan, request.body, request.arrays)
-    return released(arrays, request=request, plan=admitted.plan, policy=admitted.policy)
 
 
 def _text(value: object) -> str | None:

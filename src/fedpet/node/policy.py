@@ -9,6 +9,7 @@ from pathlib import Path
 from fedpet.errors import StoreError
 from fedpet.plan import STATISTICS, Plan
 
+LEVELS = ("limits", "partial", "full")
 COMMENTS = {
     "subjects_min": "Subjects that a sum from this hospital must hold at least.",
     "sites_min": "Sites that a plan must require for every sum.",
@@ -29,6 +30,12 @@ COMMENTS = {
     "difference_min": "Fewest subjects by which two answers may differ; fewer could be found by\n"
     "# subtraction. 0 switches the check off.",
     "queries_max": "Questions that are answered about one cohort under one plan.",
+    "custom_code": "Whether a plan may bring a network of its own, as code that a person here has\n"
+    "# read; it runs in an isolated worker only.",
+    "isolation_min": "How well that worker must be confined: full, partial (no file, no network),\n"
+    "# or limits (memory and time only). `fedpet node isolation` tells what this machine gives.",
+    "work_seconds_max": "Longest time that the worker may take for one request.",
+    "work_memory_gb": "Most memory that the worker may hold, in GiB.",
 }
 
 
@@ -50,6 +57,10 @@ class Policy:
     grid_days_min: float = 7.0
     difference_min: int = 5
     queries_max: int = 5000
+    custom_code: bool = False
+    isolation_min: str = "full"
+    work_seconds_max: float = 3600.0
+    work_memory_gb: float = 8.0
 
     def objections(self, plan: Plan) -> tuple[str, ...]:
         """List every reason to refuse `plan`; none means that a person may approve it."""
@@ -71,6 +82,11 @@ class Policy:
             found.append(
                 f"The plan trains for {plan.training.rounds} rounds; "
                 f"this hospital allows {self.plan_rounds_max}."
+            )
+        if plan.model.code and not self.custom_code:
+            found.append(
+                f"The plan brings code of its own ({plan.model.code}); "
+                "this hospital runs installed networks only."
             )
         if plan.intended_use != "research":
             found.append(f"The plan's use is '{plan.intended_use}'; only research is allowed.")
@@ -117,6 +133,10 @@ def read_policy(path: Path) -> Policy:
             kind = type(defaults[field.name]).__name__.replace("tuple", "list of texts")
             problems.append(f"'{field.name}' is {value!r}, expected a {kind}, not negative")
         values[field.name] = value
+    if values["isolation_min"] not in LEVELS:
+        problems.append(
+            f"'isolation_min' is {values['isolation_min']!r}, expected one of {', '.join(LEVELS)}"
+        )
     if problems:
         raise StoreError(
             f"policy.toml: {'; '.join(problems)}.",

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
+import torch
+
 from fedpet.cohort.samples import Cohort
 from fedpet.parameters import Array, Parameters
 from fedpet.plan import Plan
@@ -28,3 +30,8 @@ WORK: Mapping[str, Work] = {
     "describe-site": describe.site,
     "describe-duplicates": describe.duplicates,
 }
+
+
+def threads() -> int:
+    """Return how many threads work is done with in this process."""
+    return torch.get_num_threads()

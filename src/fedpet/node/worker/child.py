@@ -30,7 +30,7 @@ def main() -> None:
         os.dup2(nowhere, number)
     patience = Patience()
     header, _ = receive(line_in, limit_bytes=0, patience=patience)
-    values = {k: tuple(v) if isinstance(v, list) else v for k, v in header.items()}
+    values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in header.items()}
     held = enter(Confinement(**values))
     send(line_out, {"held": list(held)}, b"", patience)
     trade = None
@@ -39,14 +39,15 @@ def main() -> None:
             header, block = receive(line_in, limit_bytes=8 * GIB, patience=patience)
         except WireError:
             return
-        answer, found = {"ok": True}, b""
+        answer: dict[str, object] = {"ok": True}
+        found = b""
         try:
             if trade is None:
                 trade = _learn()
             found = trade.do(header, block)
         except MemoryError:
             answer = {"ok": False, "code": "FP-7012", "detail": ""}
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  (whatever custom code raises is an answer)
             answer = {"ok": False, "code": _code(error), "detail": _detail(error)}
         send(line_out, answer, found, patience)
 

@@ -23,7 +23,6 @@ from typing import Literal, TypeAlias
 from fedpet.node.worker import landlock, namespaces, seccomp
 
 Level: TypeAlias = Literal["full", "partial", "limits"]
-LEVELS: tuple[Level, ...] = ("limits", "partial", "full")
 DEFENCES = ("files", "network", "processes", "neighbours", "memory")
 GIB = 1 << 30
 SYSTEM = (
@@ -73,7 +72,8 @@ def enter(wanted: Confinement) -> tuple[str, ...]:
         apart = "network" in on and namespaces.leave()
         if apart and "files" in on:
             disk = namespaces.mount_scratch(Path(wanted.scratch), size_bytes=wanted.scratch_bytes)
-        namespaces.drop_privileges()
+        if "neighbours" in on:
+            namespaces.drop_privileges()
         _die_with_parent()
     if "memory" in on:
         _limit(wanted)

@@ -9,15 +9,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from fedpet import planfile
 from fedpet.cohort.samples import Cohort
@@ -28,6 +26,7 @@ from fedpet.node.worker.shipping import image_file, pack
 from fedpet.node.worker.words import WORDS, FailedWorkError, failure
 from fedpet.parameters import Array, Parameters, from_bytes, to_bytes
 from fedpet.plan import Plan
+from fedpet.training.work import threads
 
 log = logging.getLogger(__name__)
 START_S = 60.0
@@ -64,6 +63,7 @@ class Worker:
 
     def __init__(self, plan: Plan, cohort: Cohort, limits: Limits) -> None:
         self._limits = limits
+        self._threads = threads()
         self._cohort = cohort
         self._folder = Path(tempfile.mkdtemp(prefix="fedpet-worker-"))
         self._child: subprocess.Popen[bytes] | None = None
@@ -75,7 +75,7 @@ class Worker:
                     "do": "open",
                     "plan": planfile.dumps(plan),
                     "cohort": header,
-                    "threads": torch.get_num_threads(),
+                    "threads": self._threads,
                 },
                 arrays,
             )
@@ -102,7 +102,7 @@ class Worker:
         """
         return self._trade({"do": "work", "kind": kind, "body": dict(body)}, arrays)
 
-    def load(self, arrays: Parameters, *, covariates: int) -> None:
+    def load(self, arrays: Parameters, covariates: int) -> None:
         """Fill its network with weights, for `forward`."""
         self._trade({"do": "load", "covariates": covariates}, arrays)
 
@@ -124,26 +124,15 @@ class Worker:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _start(self) -> tuple[str, ...]:
-        scratch, outside = self._folder / "scratch", self._folder / "outside"
-        scratch.mkdir(mode=0o700)
-        outside.write_bytes(b"not for the worker")
         images = image_file(self._cohort)
-        wanted = Confinement(
+        wanted = _confinement(
+            self._folder,
+            self._limits,
             read=() if images is None else (str(images.resolve()),),
-            scratch=str(scratch),
-            outside=str(outside),
-            memory_bytes=self._limits.memory_bytes,
-            cpus=torch.get_num_threads(),
-            without=self._limits.without,
+            cpus=self._threads,
         )
-        self._child = _spawner().submit(_spawn, scratch, wanted.cpus).result()
-        patience = wire.Patience(until=time.monotonic() + START_S, look=self._look)
-        try:
-            wire.send(self._in, asdict(wanted), b"", patience)
-            header, _ = wire.receive(self._out, limit_bytes=0, patience=patience)
-            return tuple(str(name) for name in header["held"])
-        except (wire.WireError, KeyError, TypeError) as error:
-            raise UpdateError("The isolated worker did not start.", code="FP-7010") from error
+        self._child = _spawner().submit(_spawn, wanted.scratch, wanted.cpus).result()
+        return _confine(self._in, self._out, wanted, self._look)
 
     def _trade(self, header: Mapping[str, Any], arrays: Parameters) -> dict[str, Array]:
         if self._child is None:
@@ -152,9 +141,7 @@ class Worker:
         patience = wire.Patience(until=until, look=self._look)
         try:
             wire.send(self._in, header, to_bytes(arrays), patience)
-            said, block = wire.receive(
-                self._out, limit_bytes=ANSWER_LIMIT_BYTES, patience=patience
-            )
+            said, block = wire.receive(self._out, limit_bytes=ANSWER_LIMIT_BYTES, patience=patience)
             found = from_bytes(block) if said.get("ok") is True else None
         except wire.LateError as error:
             self.close()
@@ -192,6 +179,20 @@ class Worker:
             raise _GreedyError
 
 
+def probe() -> tuple[str, ...]:
+    """Start a worker that does nothing; return the defences that held when it tried them all."""
+    with tempfile.TemporaryDirectory(prefix="fedpet-worker-") as folder:
+        wanted = _confinement(Path(folder), Limits(), read=(), cpus=1)
+        child = _spawn(wanted.scratch, 1)
+        try:
+            assert child.stdin is not None
+            assert child.stdout is not None
+            return _confine(child.stdin.fileno(), child.stdout.fileno(), wanted, lambda: None)
+        finally:
+            child.kill()
+            child.communicate()
+
+
 class _GreedyError(Exception):
     """The worker holds more memory than it may."""
 
@@ -204,13 +205,40 @@ def _failure(said: Mapping[str, Any]) -> FailedWorkError:
     return failure(known, text)
 
 
+def _confinement(folder: Path, limits: Limits, *, read: tuple[str, ...], cpus: int) -> Confinement:
+    scratch, outside = folder / "scratch", folder / "outside"
+    scratch.mkdir(mode=0o700)
+    outside.write_bytes(b"not for the worker")
+    return Confinement(
+        read=read,
+        scratch=str(scratch),
+        outside=str(outside),
+        memory_bytes=limits.memory_bytes,
+        cpus=cpus,
+        without=limits.without,
+    )
+
+
+def _confine(
+    line_in: int, line_out: int, wanted: Confinement, look: Callable[[], None]
+) -> tuple[str, ...]:
+    """Tell a new child how to confine itself; return what held when it tried."""
+    patience = wire.Patience(until=time.monotonic() + START_S, look=look)
+    try:
+        wire.send(line_in, asdict(wanted), b"", patience)
+        header, _ = wire.receive(line_out, limit_bytes=0, patience=patience)
+        return tuple(str(name) for name in header["held"])
+    except (wire.WireError, KeyError, TypeError) as error:
+        raise UpdateError("The isolated worker did not start.", code="FP-7010") from error
+
+
 @cache
 def _spawner() -> ThreadPoolExecutor:
     """Return the thread that starts all workers: a worker dies with the thread that started it."""
     return ThreadPoolExecutor(1, thread_name_prefix="spawner")
 
 
-def _spawn(scratch: Path, cpus: int) -> subprocess.Popen[bytes]:
+def _spawn(scratch: str, cpus: int) -> subprocess.Popen[bytes]:
     path = [entry for entry in sys.path if entry and Path(entry).exists()]
     child = subprocess.Popen(  # noqa: S603  (our own interpreter, our own text)
         [sys.executable, "-I", "-B", "-c", BOOT.format(path=path)],
@@ -221,8 +249,8 @@ def _spawn(scratch: Path, cpus: int) -> subprocess.Popen[bytes]:
         cwd="/",
         env={
             "LANG": "C.UTF-8",
-            "HOME": str(scratch),
-            "TMPDIR": str(scratch),
+            "HOME": scratch,
+            "TMPDIR": scratch,
             "OMP_NUM_THREADS": str(cpus),
             "OPENBLAS_NUM_THREADS": str(cpus),
             "MKL_NUM_THREADS": str(cpus),

@@ -58,9 +58,10 @@ def unpack(header: Mapping[str, Any], arrays: Parameters) -> Cohort:
             shape=tuple(told["shape"]),
         )
     survival = [name.split(".")[1] for name in arrays if name.endswith(".time_days")]
+    plain: dict[str, Any] = {name: header[name] for name in PLAIN}
+    plain |= {name: tuple(header[name]) for name in LISTS}
     return Cohort(
-        **{name: header[name] for name in PLAIN},
-        **{name: tuple(header[name]) for name in LISTS},
+        **plain,
         table=arrays["table"],
         outcomes={
             name: Outcome(

@@ -9,12 +9,11 @@ from typing import Any
 from fedpet import plan as plans
 from fedpet.cohort.samples import Cohort
 from fedpet.errors import RefusalError
-from fedpet.models.own import provided_by
-from fedpet.node.policy import Policy
-from fedpet.node.worker.answers import require_initial, require_update
-from fedpet.node.worker.confinement import GIB, LEVELS, Level
+from fedpet.models.own import ElsewhereNetwork, provided_by
+from fedpet.node.policy import LEVELS, Policy
+from fedpet.node.worker.answers import require_initial, require_update, require_usable
+from fedpet.node.worker.confinement import GIB, Level
 from fedpet.node.worker.process import Limits, Worker
-from fedpet.node.worker.remote import RemoteNetwork
 from fedpet.parameters import Array, Parameters
 from fedpet.plan import Plan
 from fedpet.training.work import WORK
@@ -124,5 +123,11 @@ def _isolated(
         found = worker.work(kind, body, arrays)
         require_update(found, cohort=cohort, plan=plan, body=body, asked=arrays)
         return found
-    with provided_by(lambda _, shape: RemoteNetwork(worker, shape)):
+
+    def forward(images: Array, covariates: Array) -> Parameters:
+        logits = worker.forward(images, covariates)
+        require_usable(logits)
+        return logits
+
+    with provided_by(lambda _, shape: ElsewhereNetwork(worker.load, forward, shape)):
         return WORK[kind](cohort, plan, body, arrays)
