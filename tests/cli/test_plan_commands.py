@@ -43,7 +43,7 @@ def answer(capsys, *args):
 def test_the_template_is_a_valid_plan_that_explains_every_key():
     """A plan to start from that leaves a key out hides a choice."""
     planfile.loads(template())
-    for key in sorted(planfile.keys()):
+    for key in sorted(set(planfile.keys()) - {"model.source"}):  # fedpet writes that one
         name = key.split(".")[-1]
         lines = [line for line in template().splitlines() if line.startswith(f"{name} =")]
         assert lines, key
