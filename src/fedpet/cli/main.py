@@ -126,6 +126,22 @@ NODE = LazyGroup(
 
 Next: `fedpet cohort build HOSPITAL`.""",
 )
+STATS = LazyGroup(
+    "stats",
+    entries={
+        "describe": Entry("fedpet.cli.stats:describe", "Counts, means, quantiles, categories"),
+        "table-one": Entry("fedpet.cli.stats:table_one", "Each hospital's table 1, and alarms"),
+    },
+    short_help="Ask statistics over all hospitals",
+    help="""Ask statistics over all hospitals, one at a time; only sums leave.
+
+The plan says which may be asked, in [statistics]; each hospital's policy refuses what could tell
+of few subjects. With every result stands what was asked, of whom, and what is withheld.
+
+  fedpet stats describe plan.toml --sites hospitals
+
+Next: `fedpet stats table-one PLAN --sites FOLDER`.""",
+)
 ENTRIES = {
     "demo": Entry("fedpet.cli.demo:demo", "Ten phantom hospitals, from DICOM folders to a report"),
     "cohort": Entry("fedpet.cli.main:COHORT", "Build and check a hospital's cohort"),
@@ -133,6 +149,7 @@ ENTRIES = {
     "plan": Entry("fedpet.cli.main:PLAN", "Write, check and read plans"),
     "run": Entry("fedpet.cli.runs:run", "Run a plan over the hospitals of a folder"),
     "resume": Entry("fedpet.cli.runs:resume", "Continue a run that was interrupted"),
+    "stats": Entry("fedpet.cli.main:STATS", "Ask statistics over all hospitals"),
     "report": Entry("fedpet.cli.reports:report", "Write a run's report and model card"),
     "help": Entry("fedpet.cli.helping:help_", "Explain a topic, or an error by its FP code"),
 }

@@ -9,11 +9,14 @@ is answered from the journal; nothing here can see a patient.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Generator, Sequence
 from typing import TypeVar
 
+from fedpet.errors import NotFoundError
 from fedpet.federation.asking import Execution
-from fedpet.federation.records import Record
+from fedpet.federation.records import Record, StepClosed
+from fedpet.federation.statistics.account import Account, account_of
 from fedpet.federation.statistics.describe import Description, describe
 from fedpet.federation.statistics.question import EVERYBODY, Subjects
 from fedpet.federation.statistics.table_one import (
@@ -45,6 +48,7 @@ class Federation:
         self.execution = execution
         self._watch = watch
         self._close = close
+        self._account: Account | None = None
 
     def close(self) -> None:
         """Let go of what was opened."""
@@ -63,14 +67,37 @@ class Federation:
         Args:
             statistic: A generator of `fedpet.federation.statistics`.
         """
+        started = time.perf_counter()
+        steps: dict[str, bool] = {}
         while True:
             try:
                 record = next(statistic)
             except StopIteration as stop:
                 result: Result = stop.value
-                return result
+                break
+            if isinstance(record, StepClosed):
+                steps.setdefault(record.step, record.replayed)
             if self._watch is not None:
                 self._watch(record)
+        self._account = account_of(
+            [closed for step, closed in self.execution.journal.history() if step in steps],
+            self.execution.plan,
+            replayed=sum(steps.values()),
+            seconds=time.perf_counter() - started,
+            result=result,
+        )
+        return result
+
+    @property
+    def disclosure(self) -> Account:
+        """What the newest statistic asked of whom, and what it does not tell.
+
+        Raises:
+            NotFoundError: If nothing was asked yet.
+        """
+        if self._account is None:
+            raise NotFoundError("Nothing was asked yet.", do="Ask a statistic first.")
+        return self._account
 
     def describe(
         self, columns: Sequence[str] = (), *, subjects: Subjects = EVERYBODY
