@@ -240,6 +240,24 @@ def train_alone(
         sites = (run.pooled, *sites)
     if not sites:
         return {}
+    models, _ = yield from train_at(run, fold, prep, initial, sites=sites)
+    return models
+
+
+def train_at(
+    run: Execution,
+    fold: Fold,
+    prep: Preprocessing,
+    initial: Mapping[str, Array],
+    *,
+    sites: tuple[str, ...],
+) -> Generator[Record, None, tuple[dict[str, Fitted], dict[str, str]]]:
+    """Train the same network at each of some sites alone: the release `local-model`.
+
+    Returns:
+        The models by site, and why a site has none.
+    """
+    plan = run.plan
     body = {
         "round": 1,
         "repeat": plan.training.rounds,
@@ -262,10 +280,11 @@ def train_alone(
         ),
     )
     strategy = strategy_of(plan.strategy)
-    return {
+    models = {
         site: _network(plan, prep, strategy.next_model(initial, summand))
         for site, summand in by_site(closed).items()
     }
+    return models, {site: why for site, why in closed.sites.items() if why != "ok"}
 
 
 def with_risks(

@@ -46,6 +46,8 @@ class Fold:
         test_sites: Sites that judge.
         train_part: Which of the training sites' subjects fit: `all` or `train`.
         test_part: Which of the test sites' subjects judge: `all` or `test`.
+        name: Start of the names of its steps, where it is no fold of the plan.
+        title: The same in the reader's words.
     """
 
     index: int | None
@@ -53,16 +55,18 @@ class Fold:
     test_sites: tuple[str, ...]
     train_part: str
     test_part: str
+    name: str = ""
+    title: str = ""
 
     @property
     def path(self) -> str:
         """Start of the names of this fold's steps."""
-        return "all" if self.index is None else f"fold-{self.index}"
+        return self.name or ("all" if self.index is None else f"fold-{self.index}")
 
     @property
     def label(self) -> str:
         """The fold in the reader's words."""
-        return "all hospitals" if self.index is None else f"fold {self.index + 1}"
+        return self.title or ("all hospitals" if self.index is None else f"fold {self.index + 1}")
 
     def training(self, *, members: tuple[str, ...] | None = None) -> dict[str, Any]:
         """Return the selection of subjects that fit; `members` for a pooled site."""

@@ -10,10 +10,10 @@ from fedpet.training.selection import subjects_behind, subjects_left_out
 from fedpet.training.work import WORK
 
 RELEASES = {
-    "counts": "count",
-    "site-results": "concordance",
-    "table-1": "describe-site",
-    "local-model": "train",
+    "counts": ("count",),
+    "site-results": ("concordance", "site-performance"),
+    "table-1": ("describe-site",),
+    "local-model": ("train", "fit-cox"),
 }
 
 
@@ -24,15 +24,15 @@ def to_the_work(request: Request, policy: Policy) -> tuple[str, ...]:
     if kind not in WORK:
         found.append(f"'{kind:.80}' is not among the work that this node knows.")
     if release is None:
-        for name in ("site-results", "table-1"):
-            if kind == RELEASES[name]:
+        for name, kinds in RELEASES.items():
+            if kind in kinds and kind not in ("count", "train"):
                 found.append(f"'{kind}' is answered as the release '{name}' only.")
         if kind == "train" and request.body.get("repeat", 1) != 1:
             found.append("Several rounds in a row are the release 'local-model'.")
         return tuple(found)
     if release not in policy.releases:
         found.append(f"This hospital does not release '{release!s:.80}'.")
-    if RELEASES.get(str(release)) != kind:
+    if kind not in RELEASES.get(str(release), ()):
         found.append(f"The release '{release!s:.80}' does not cover '{kind:.80}'.")
     return tuple(found)
 

@@ -10,7 +10,7 @@ import torch
 from fedpet.cohort.samples import Cohort
 from fedpet.parameters import Array, Parameters
 from fedpet.plan import Plan
-from fedpet.training import describe, evaluate, loop, statistics
+from fedpet.training import describe, evaluate, judging, loop, statistics
 
 Work: TypeAlias = Callable[[Cohort, Plan, Mapping[str, Any], Parameters], Mapping[str, Array]]
 
@@ -24,6 +24,10 @@ WORK: Mapping[str, Work] = {
     "risks": evaluate.risks,
     "evaluate": evaluate.evaluate,
     "concordance": evaluate.concordance,
+    "slope": judging.slope,
+    "follow-up": judging.follow_up,
+    "site-performance": judging.own_performance,
+    "fit-cox": judging.fit_cox,
     "describe-moments": describe.moments,
     "describe-histogram": describe.histogram,
     "describe-levels": describe.levels,
