@@ -14,10 +14,25 @@ from collections.abc import Callable, Generator, Sequence
 from typing import TypeVar
 
 from fedpet.errors import NotFoundError
+from fedpet.federation.arms import Fitted
 from fedpet.federation.asking import Execution
 from fedpet.federation.records import Record, StepClosed
 from fedpet.federation.statistics.account import Account, account_of
+from fedpet.federation.statistics.cross_site import (
+    CrossSiteMatrix,
+    LeaveOneSiteOut,
+    cross_site_matrix,
+    leave_one_site_out,
+)
 from fedpet.federation.statistics.describe import Description, describe
+from fedpet.federation.statistics.performance import (
+    COX,
+    Estimator,
+    Evaluation,
+    evaluate,
+    evaluate_binary,
+    fit,
+)
 from fedpet.federation.statistics.question import EVERYBODY, Subjects
 from fedpet.federation.statistics.table_one import (
     Duplicates,
@@ -25,6 +40,8 @@ from fedpet.federation.statistics.table_one import (
     find_duplicates,
     table_one,
 )
+from fedpet.survival.binary import BinaryPerformance
+from fedpet.survival.censoring import When
 
 Result = TypeVar("Result")
 
@@ -115,3 +132,49 @@ class Federation:
         """Look for subjects who are at two sites, among sites that allow it."""
         statistic = find_duplicates(self.execution, salt=salt, columns=columns, subjects=subjects)
         return self.answer(statistic)
+
+    def fit(self, estimator: Estimator = COX, *, endpoint: str | None = None) -> Fitted:
+        """Fit a Cox model or the plan's network over all sites, to be judged."""
+        return self.answer(fit(self.execution, estimator, endpoint=endpoint))
+
+    def evaluate(
+        self,
+        model: Fitted,
+        *,
+        endpoint: str | None = None,
+        subjects: Subjects = EVERYBODY,
+        when: When = "before",
+        fitted_on: Subjects | None = None,
+        tau_months: float | None = None,
+    ) -> Evaluation:
+        """Judge a model: concordance, AUC, Brier scores, calibration, decision curves."""
+        return self.answer(
+            evaluate(
+                self.execution,
+                model,
+                endpoint=endpoint,
+                subjects=subjects,
+                when=when,
+                fitted_on=fitted_on,
+                tau_months=tau_months,
+            )
+        )
+
+    def evaluate_binary(
+        self, model: Fitted, *, endpoint: str, subjects: Subjects = EVERYBODY
+    ) -> BinaryPerformance:
+        """Judge a network on a yes-or-no endpoint: AUC with DeLong's interval, net benefit."""
+        statistic = evaluate_binary(self.execution, model, endpoint=endpoint, subjects=subjects)
+        return self.answer(statistic)
+
+    def leave_one_site_out(
+        self, estimator: Estimator = COX, *, endpoint: str | None = None
+    ) -> LeaveOneSiteOut:
+        """Fit without each site, judge there, summarise over sites with a prediction interval."""
+        return self.answer(leave_one_site_out(self.execution, estimator, endpoint=endpoint))
+
+    def cross_site_matrix(
+        self, estimator: Estimator = COX, *, endpoint: str | None = None
+    ) -> CrossSiteMatrix:
+        """Fit at each site alone, judge each model at every site."""
+        return self.answer(cross_site_matrix(self.execution, estimator, endpoint=endpoint))

@@ -61,12 +61,12 @@ def site_sums(
         followed that long; `slope` [3]: whether there is one, its value and variance.
 
     Raises:
-        DataError: If fewer than five subjects have the event, or have it not.
+        DataError: If fewer than five subjects have the event.
     """
     events = int(event.sum())
-    if min(events, len(event) - events) < CELL_MIN:
+    if events < CELL_MIN:
         raise DataError(
-            f"Fewer than {CELL_MIN} subjects here have the event, or have it not; "
+            f"Fewer than {CELL_MIN} subjects here have the event; "
             "a result of this hospital alone would tell of them."
         )
     strata = np.zeros(len(risk), np.int64)
