@@ -8,22 +8,31 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from federated import approve
 from fedpet import plan as plans
 from fedpet.cohort.samples import Cohort
-from fedpet.errors import UpdateError
-from fedpet.models.own import provided_by
+from fedpet.errors import RefusalError, UpdateError
+from fedpet.federation.messages import Request, encode
+from fedpet.models.own import execute, provided_by
+from fedpet.node.gate import Node
+from fedpet.node.policy import Policy, write_policy
 from fedpet.node.worker import seccomp
 from fedpet.node.worker.answers import require_initial, require_update, require_usable
 from fedpet.node.worker.confinement import DEFENCES
 from fedpet.node.worker.process import Limits, Worker
 from fedpet.node.worker.shipping import pack, unpack
 from fedpet.node.worker.words import WORDS, FailedWorkError
+from fedpet.node.worker.workshop import Workshop, require_level
+from fedpet.parameters import digest
+from fedpet.training.work import WORK
 from toy import toy_cohort, toy_plan
 from toy_folders import write_toy_cohort
 
@@ -390,7 +399,6 @@ def test_first_weights_are_looked_at_before_they_leave():
 
 def test_custom_code_has_no_place_in_the_node_itself():
     """Without a worker that provides it, such a network is refused, and its text is not run."""
-    from fedpet.errors import RefusalError
     from fedpet.training.loop import network_of
 
     plan = plan_with("raise SystemExit(9)\n")
@@ -454,3 +462,85 @@ def test_the_filter_refuses_what_it_says_on_both_architectures(machine):
     assert verdict(machine, clone, 0x1200011) == refused
     assert verdict(machine, (0, 63)[column]) == seccomp.ALLOW  # read
     assert verdict(machine, 0, arch=0x40000003) == seccomp.KILL  # 32-bit calls
+
+
+PLAIN = """
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self, image_shape, covariates, outputs):
+        super().__init__()
+        self.image = nn.Conv2d(image_shape[0], 4, 3)
+        self.heads = nn.ModuleDict({n: nn.Linear(4 + covariates, k) for n, k in outputs.items()})
+
+    def forward(self, images, covariates):
+        seen = self.image(images).amax(dim=(2, 3))
+        joined = torch.cat([seen, covariates], dim=1)
+        return {n: head(joined) for n, head in self.heads.items()}
+"""
+
+
+def test_the_worker_changes_no_number(hospital):
+    """Weights, an update and its evaluation are bit for bit those of the same code in place."""
+    cohort, _ = hospital
+    plan = plan_with(PLAIN)
+    policy = Policy(custom_code=True)
+    body = {
+        "round": 1,
+        "columns": ["age_years", "ecog", "tmtv_ml"],
+        "select": {"part": "all", "fold": None, "members": None},
+        "model": "network",
+        "endpoint": "pfs",
+    }
+    model = scaling(cohort)
+    with closing(Workshop()) as workshop:
+        for kind in ("initialise", "train", "evaluate"):
+            there = workshop.compute(kind, cohort, plan, body, model, policy=policy)
+            with provided_by(execute):
+                here = WORK[kind](cohort, plan, body, model)
+            assert digest(there) == digest(here), kind
+            if kind == "initialise":
+                model |= {f"model.{n}": a for n, a in here.items() if n != "weight.shared"}
+
+
+def test_a_hospital_that_takes_no_code_starts_no_worker(hospital, tmp_path):
+    """Off unless turned on; and below the level that it asks for, still off."""
+    cohort, _ = hospital
+    plan = plan_with(PLAIN)
+    assert any("brings code" in why for why in Policy(sites_min=1).objections(plan))
+    with closing(Workshop()) as workshop, pytest.raises(RefusalError) as told:
+        workshop.compute("count", cohort, plan, {}, {}, policy=Policy())
+    assert told.value.code == "FP-5010"
+    with pytest.raises(RefusalError):
+        require_level("partial", Policy(custom_code=True))
+    require_level("partial", Policy(custom_code=True, isolation_min="partial"))
+
+
+def test_no_reply_of_a_node_repeats_what_custom_code_said(hospital, tmp_path, caplog):
+    """The whole door: a patient's name in an error is in the site's log, and not in the reply."""
+    cohort, _ = hospital
+    plan = replace(
+        plan_with(PLAIN.replace("super().__init__()", "raise ValueError('Marie Curie')")),
+        sites=plans.Sites(sites_min=1),
+    )
+    write_policy(Policy(custom_code=True, sites_min=1), tmp_path / "policy.toml")
+    node = Node(site="lyon", folder=tmp_path, cohorts={"toy": cohort})
+    approve(node, plan)
+    request = Request(
+        site="lyon",
+        experiment="e",
+        plan=plans.fingerprint(plan),
+        step="fold-0/network/initial",
+        kind="initialise",
+        body={
+            "columns": ["age_years", "ecog", "tmtv_ml"],
+            "select": {"part": "all", "fold": None, "members": None},
+        },
+        arrays=scaling(cohort),
+    )
+    reply = node.handle_bytes(encode(request))
+    node.close()
+    assert WORDS["FP-7010"].encode() in reply
+    assert b"Curie" not in reply
+    assert "Curie" in caplog.text

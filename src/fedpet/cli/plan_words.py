@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fedpet.cli.code_words import code_in_words
 from fedpet.plan import Plan, fingerprint
 
 Chapter = tuple[str, tuple[str, ...]]
@@ -22,6 +23,7 @@ def plan_in_words(plan: Plan) -> tuple[Chapter, ...]:
         ("On whom", _on_whom(plan)),
         ("What is predicted", _predicted(plan)),
         ("What is computed", _computed(plan)),
+        *([("Code that the plan brings", code)] if (code := code_in_words(plan.model)) else []),
         ("What leaves a hospital, and how often", _leaves(plan)),
         ("What may leave about one hospital alone", _releases(plan)),
         ("How models are judged", _judged(plan)),
@@ -58,6 +60,9 @@ def _predicted(plan: Plan) -> tuple[str, ...]:
 
 def _computed(plan: Plan) -> tuple[str, ...]:
     inputs, model, training = plan.inputs, plan.model, plan.training
+    network = f"A network '{model.name}' of width {model.width}"
+    if model.code:
+        network = f"A network of the plan's own ({model.code})"
     log = f" Taken as logarithms: {_listed(inputs.log)}." if inputs.log else ""
     return (
         f"From the table: {_listed(inputs.clinical)}.",
@@ -65,7 +70,7 @@ def _computed(plan: Plan) -> tuple[str, ...]:
         f"From the images: PET projections on a grid of {inputs.spacing_mm:g} mm.",
         "A Cox model on table and lesions, exact, stratified by hospital, "
         f"ridge {plan.cox.ridge:g}, {plan.cox.ties} ties.",
-        f"A network '{model.name}' of width {model.width} on projections and table: "
+        f"{network} on projections and table: "
         f"{training.rounds} rounds, {_times(training.local_epochs, 'pass', 'passes')} over each "
         f"hospital's subjects in a round.",
     )

@@ -62,15 +62,18 @@ def new(terminal: Terminal, file: Path, name: str | None, cohort: str | None) ->
 @click.command("check", cls=FedpetCommand, short_help="Find every mistake in a plan")
 @click.argument("file", type=FILE)
 @click.option("--sites", type=FILE, help="Folder of hospitals to ask whether they could answer.")
+@click.option("--dry-run", is_flag=True, help="Run the network on two made-up hospitals.")
 @click.pass_obj
-def check(terminal: Terminal, file: Path, sites: Path | None) -> Answer:
+def check(terminal: Terminal, file: Path, sites: Path | None, dry_run: bool) -> Answer:
     """Find every mistake in a plan, all at once, each with its line.
 
-    Reads FILE. With --sites also reads each hospital's built cohort and policy, to say what is
-    missing there and what a hospital objects to. Writes nothing and computes nothing. Ends with
-    code 3 if anything is wrong.
+    Reads FILE, and the Python file that `model.code` names. With --sites also reads each
+    hospital's built cohort and policy, to say what is missing there and what a hospital objects
+    to. With --dry-run also trains the network for a round on two made-up hospitals, its own code
+    in the isolated worker. Writes nothing. Ends with code 3 if anything is wrong.
 
       fedpet plan check plan.toml
+      fedpet plan check plan.toml --dry-run
       fedpet plan check plan.toml --sites hospitals
 
     Next: `fedpet plan show FILE` reads it in words.
@@ -83,9 +86,28 @@ def check(terminal: Terminal, file: Path, sites: Path | None) -> Answer:
         "fingerprint": fingerprint(plan),
     }
     good = f"{file.name} is a valid plan.\nFingerprint {fingerprint(plan)}"
+    if dry_run:
+        good += f"\n{_tried(plan, data)}"
     if sites is None:
         return Answer(data=data, text=f"{good}\nNext: fedpet plan show {file}")
     return _at_hospitals(plan, file=file, sites=sites, data=data, good=good)
+
+
+def _tried(plan: Plan, data: dict[str, object]) -> str:
+    """Try the network on made-up hospitals; add what came out to the data, and return it told."""
+    from fedpet.local.dry_run import dry_run
+
+    found = dry_run(plan)
+    data["dry_run"] = asdict(found)
+    shape = " x ".join(str(size) for size in found.image_shape)
+    outputs = ", ".join(f"{name} {size}" for name, size in found.outputs.items())
+    where = "" if found.level is None else f" in a worker confined at level '{found.level}'"
+    return (
+        f"Network  {found.parameters:,} parameters; images {shape}, "
+        f"{found.covariates} covariates; logits: {outputs}.\n"
+        f"Tried    one round at two made-up hospitals of {found.subjects} subjects{where}: "
+        f"finite, {found.batch_s * 1000:.0f} ms a batch on this machine."
+    )
 
 
 def _at_hospitals(
@@ -109,12 +131,14 @@ def _at_hospitals(
 def show(terminal: Terminal, file: Path) -> Answer:
     """Read a plan in words: what for, on whom, what is computed, what leaves and how often.
 
-    Reads FILE; writes nothing. This is what a hospital reads before it approves.
+    Reads FILE; writes nothing. This is what a hospital reads before it approves. Code that the
+    plan brings is printed in full, with what it reaches for.
 
       fedpet plan show plan.toml
 
     Next: `fedpet run FILE --sites FOLDER`.
     """
+    from fedpet.cli.code_words import code_lines
     from fedpet.cli.plan_words import plan_in_words
 
     plan = planfile.load(file)
@@ -132,6 +156,8 @@ def show(terminal: Terminal, file: Path) -> Answer:
                 break_long_words=False,
                 break_on_hyphens=False,
             )
+    if code := code_lines(plan.model):
+        lines += ["", plan.model.code, *code]
     del terminal
     return Answer(
         data={

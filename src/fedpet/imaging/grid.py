@@ -252,3 +252,14 @@ def mips(suv: Volume) -> NDArray[np.float16]:
         left = (width - image.shape[1]) // 2
         view[:, left : left + image.shape[1]] = np.minimum(image, np.finfo(np.float16).max)
     return views
+
+
+def mip_shape(spacing_mm: float) -> tuple[int, int, int]:
+    """Return the shape of `mips` on the common grid of a voxel size: views, z, width.
+
+    Examples:
+        >>> mip_shape(8.0)[0]
+        2
+    """
+    z, y, x = _shape(spacing_mm)
+    return 2, z, max(x, y)

@@ -27,6 +27,11 @@ class Workshop:
         self._worker: Worker | None = None
         self._serves: tuple[str, str, Limits] | None = None
 
+    @property
+    def level(self) -> Level | None:
+        """How well the present worker is confined; None where there is none."""
+        return None if self._worker is None else self._worker.level
+
     def close(self) -> None:
         """End the worker, if there is one."""
         with self._lock:
