@@ -202,7 +202,7 @@ class Node:
         if not reasons:
             reasons += objections.to_small_sums(cohort, plan, request, policy)
         if not reasons and statistics.topic_of(request) is not None:
-            told = statistics.told_by(cohort, plan, request.body)
+            told = statistics.told_by(cohort, plan, request)
             reasons += statistics.objections(policy, plan, cohort, request, told)
             if not reasons:
                 reasons += self._ledger.note(

@@ -136,8 +136,9 @@ class Ledger:
             differs = int(np.unpackbits(now ^ np.frombuffer(members, np.uint8)).sum())
             if 0 < differs < difference_min:
                 return (
-                    f"The answer would differ by fewer than {difference_min} subjects from one "
-                    f"already given about {one.about}; theirs could be found by subtraction.",
+                    f"The answer ({one.about}) would differ by fewer than {difference_min} "
+                    "subjects from one already given; theirs could be found by subtraction. Ask "
+                    "about the same subjects as before.",
                 )
         return ()
 

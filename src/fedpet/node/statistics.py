@@ -7,9 +7,7 @@ is computed. Decisions are pure; `ledger.py` remembers what was told, `gate.py` 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,7 +34,7 @@ class Told:
     """Whom an answer is about, by what is summed of them.
 
     Args:
-        about: `endpoint pfs`, `column age_years`.
+        about: `cox of endpoint pfs`, `describe-moments of column age_years`.
         members: [subjects], who is in the sum.
     """
 
@@ -86,26 +84,28 @@ def objections(
     return tuple(found)
 
 
-def told_by(cohort: Cohort, plan: Plan, body: Mapping[str, Any]) -> tuple[Told, ...]:
+def told_by(cohort: Cohort, plan: Plan, request: Request) -> tuple[Told, ...]:
     """Return whom an answer would be about: who is selected and has what is summed.
 
     With an endpoint, sums are over those whose endpoint is known; without, each column is summed
-    over those who have it.
+    over those who have it. Sums of different kinds cannot be subtracted from each other, so the
+    kind is part of what an answer is about.
     """
+    kind, body = request.kind, request.body
     chosen = np.zeros(len(cohort.subjects), bool)
     chosen[select(cohort, plan, body["select"])] = True
     endpoints = [body["endpoint"]] if isinstance(body.get("endpoint"), str) else []
     if endpoints:
         return tuple(
-            Told(about=f"endpoint {name}", members=chosen & _known(cohort, name))
+            Told(about=f"{kind} of endpoint {name}", members=chosen & _known(cohort, name))
             for name in endpoints
         )
     columns = [str(name) for name in body.get("columns") or ()]
     if not columns:
-        return (Told(about="subjects", members=chosen),)
+        return (Told(about=kind, members=chosen),)
     values = columns_of(cohort, plan, columns)
     return tuple(
-        Told(about=f"column {name}", members=chosen & ~np.isnan(values[:, index]))
+        Told(about=f"{kind} of column {name}", members=chosen & ~np.isnan(values[:, index]))
         for index, name in enumerate(columns)
     )
 

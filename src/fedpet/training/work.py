@@ -10,7 +10,7 @@ import torch
 from fedpet.cohort.samples import Cohort
 from fedpet.parameters import Array, Parameters
 from fedpet.plan import Plan
-from fedpet.training import describe, evaluate, judging, loop, statistics
+from fedpet.training import describe, evaluate, judging, loop, screen, statistics
 
 Work: TypeAlias = Callable[[Cohort, Plan, Mapping[str, Any], Parameters], Mapping[str, Array]]
 
@@ -28,6 +28,7 @@ WORK: Mapping[str, Work] = {
     "follow-up": judging.follow_up,
     "site-performance": judging.own_performance,
     "fit-cox": judging.fit_cox,
+    "screen-cutpoints": screen.cutpoints,
     "describe-moments": describe.moments,
     "describe-histogram": describe.histogram,
     "describe-levels": describe.levels,
