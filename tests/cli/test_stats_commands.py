@@ -93,3 +93,25 @@ def test_what_cannot_be_asked_is_told_with_its_remedy(place, capsys, args, plan,
     _, envelope = stats(place, capsys, *args, plan=plan)
     assert envelope["error"]["code"] == code
     assert told in envelope["error"]["title"]
+
+
+@pytest.mark.parametrize("command", ["evaluate", "leave-one-out", "matrix"])
+def test_a_model_is_judged_here_and_elsewhere(place, capsys, command):
+    """One call each; numbers in bounds, hospitals by name."""
+    code, envelope = stats(place, capsys, command, "--endpoint", "pfs", "--covariates", "ecog")
+    data = envelope["data"]
+    assert code == 0
+    assert data["endpoint"] == "pfs"
+    if command == "matrix":
+        assert data["hospitals"] == ["site-0", "site-1", "site-2", "site-3"]
+        assert 0.4 < data["c_index"]["site-0"]["site-3"] < 1
+    else:
+        assert 0.5 < data["c_within"]["low"] < data["c_within"]["value"] < 0.8
+        assert set(data["horizons"]) == {"6", "12", "24"}
+
+
+def test_an_endpoint_that_the_plan_does_not_have_is_named(place, capsys):
+    """With the one that may be meant."""
+    _, envelope = stats(place, capsys, "evaluate", "--endpoint", "pfss")
+    assert envelope["error"]["code"] == "FP-2014"
+    assert 'Did you mean "pfs"?' in envelope["error"]["title"]

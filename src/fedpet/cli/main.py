@@ -131,6 +131,13 @@ STATS = LazyGroup(
     entries={
         "describe": Entry("fedpet.cli.stats:describe", "Counts, means, quantiles, categories"),
         "table-one": Entry("fedpet.cli.stats:table_one", "Each hospital's table 1, and alarms"),
+        "evaluate": Entry("fedpet.cli.stats_performance:evaluate", "Judge a Cox model"),
+        "leave-one-out": Entry(
+            "fedpet.cli.stats_performance:leave_one_out", "Judge where it was not fitted"
+        ),
+        "matrix": Entry(
+            "fedpet.cli.stats_performance:matrix", "Each hospital's model at every hospital"
+        ),
     },
     short_help="Ask statistics over all hospitals",
     help="""Ask statistics over all hospitals, one at a time; only sums leave.
