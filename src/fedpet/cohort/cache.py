@@ -27,7 +27,7 @@ from fedpet.cohort.manifest import Manifest, file_digest, read_manifest, write_p
 from fedpet.errors import NotFoundError, StoreError
 
 # Raise it whenever the same files would give other numbers.
-PIPELINE = 2
+PIPELINE = 3
 FOLDER = "cache"
 VOLUME, MIPS, RECORD = "volume.b2nd", "mips.npy", "record.json"
 SUV_STEPS = 256.0

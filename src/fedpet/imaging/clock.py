@@ -10,7 +10,8 @@ from functools import lru_cache
 DAY_S = 86400.0
 # Seconds count from 2000-01-01, so that a float keeps tenths of a microsecond of any scan.
 _FIRST_DAY = date(2000, 1, 1).toordinal()
-_TIME = re.compile(r"(\d{2})(?::?(\d{2})(?::?(\d{2})(?:\.(\d{1,6}))?)?)?")
+_TIME = re.compile(r"(\d{2})(?::?(\d{2})(?::?(\d{2})(?:\.(\d+))?)?)?")
+_ZONE = re.compile(r"([+-])(\d{2})(\d{2})")
 _DATE = re.compile(r"(\d{4})[.-]?(\d{2})[.-]?(\d{2})")
 
 
@@ -21,6 +22,8 @@ def parse_time(text: str) -> float | None:
     Examples:
         >>> parse_time("101530.5"), parse_time("10:15"), parse_time("2561"), parse_time("")
         (36930.5, 36900.0, None, None)
+        >>> parse_time("101530.12500000")  # more digits than the standard allows
+        36930.125
     """
     match = _TIME.fullmatch(text.strip())
     if match is None:
@@ -49,18 +52,57 @@ def parse_date(text: str) -> float | None:
 
 
 @lru_cache(maxsize=4096)
-def parse_datetime(text: str) -> float | None:
-    """Return the seconds of a DICOM date and time (DT); an offset from UTC is left aside.
+def parse_datetime(text: str, zone: str = "") -> float | None:
+    """Return the seconds of a DICOM date and time (DT) on the clock of the header's other times.
 
-    Times of one scan come from clocks in one place, and half of all series carry no offset.
+    A time that carries an offset from UTC is brought to the zone of the header. Where the header
+    does not tell its zone, the offset is left aside: times of one scan come from clocks in one
+    place.
+
+    Args:
+        text: Date and time.
+        zone: (0008,0201) Timezone Offset From UTC, in which times without offset stand.
 
     Examples:
         >>> parse_datetime("20250101100000.000000+0100") - parse_date("20250101")
         36000.0
+        >>> parse_datetime("20250101090000+0000", "+0100") - parse_date("20250101")
+        36000.0
     """
-    text = re.split(r"[+-]\d{4}$", text.strip())[0]
+    text = text.strip()
+    offset = _offset_s(text[-5:]) if len(text) > 12 else None
+    if offset is not None:
+        text = text[:-5]
+    here = _offset_s(zone.strip())
     day, time = parse_date(text[:8]), parse_time(text[8:])
-    return None if day is None or time is None else day + time
+    if day is None or time is None:
+        return None
+    return day + time + (0.0 if offset is None or here is None else here - offset)
+
+
+def _offset_s(text: str) -> float | None:
+    """Return an offset from UTC in seconds, or None if it is not one."""
+    match = _ZONE.fullmatch(text)
+    if match is None:
+        return None
+    sign, hours, minutes = match.groups()
+    seconds = int(hours) * 3600.0 + int(minutes) * 60.0
+    return -seconds if sign == "-" else seconds
+
+
+def written(moment: float) -> tuple[str, str]:
+    """Write a moment as a DICOM date and time, to the microsecond.
+
+    Examples:
+        >>> written(parse_datetime("20250101093000.25"))
+        ('20250101', '093000.250000')
+    """
+    micro = round(moment * 1e6)
+    days, rest = divmod(micro, round(DAY_S * 1e6))
+    seconds, rest = divmod(rest, 1_000_000)
+    day = date.fromordinal(_FIRST_DAY + days)
+    hours, minutes = divmod(seconds // 60, 60)
+    return f"{day:%Y%m%d}", f"{hours:02d}{minutes:02d}{seconds % 60:02d}.{rest:06d}"
 
 
 def join(day: str, time: str) -> float | None:

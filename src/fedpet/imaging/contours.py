@@ -14,6 +14,8 @@ from fedpet.imaging.reading import read_header
 from fedpet.imaging.regions import is_lesion, number_lesions, organ_of
 from fedpet.imaging.volume import Grid, Volume
 
+# Contours that are nearer to each other than this, in slices, belong to one slice.
+SAME_SLICE = 0.05
 CLOSED = ("CLOSED_PLANAR", "CLOSEDPLANAR_XOR")
 
 
@@ -38,7 +40,8 @@ def read_structures(path: str, grid: Grid) -> Drawn:
     """Fill the contours of an RTSTRUCT on the grid that they were drawn on.
 
     A voxel belongs to a region if an odd number of the region's contours in its slice go around
-    its centre, so that a contour inside another one cuts a hole.
+    its centre, so that a contour inside another one cuts a hole. Where contours were drawn on
+    thinner slices than those of `grid`, a slice takes those that lie nearest to it.
 
     Args:
         path: The RTSTRUCT.
@@ -83,12 +86,12 @@ def read_structures(path: str, grid: Grid) -> Drawn:
 
 
 def _to_index(numbers: tuple[float, ...], grid: Grid) -> NDArray[np.float64]:
-    """Return the points of a contour as indices (z, y, x), with z rounded to its slice."""
+    """Return the points of a contour as indices (z, y, x), z the same for all of them."""
     if len(numbers) < 3 or len(numbers) % 3:
         raise DataError("A contour of the RTSTRUCT is not made of points.", code="FP-2118")
     points = grid.to_index(np.array(numbers).reshape(-1, 3))
-    plane = np.rint(points[:, 0].mean())
-    if np.abs(points[:, 0] - plane).max() > 0.6:
+    plane = points[:, 0].mean()
+    if np.abs(points[:, 0] - np.rint(plane)).max() > 0.6:
         raise DataError(
             "A contour does not lie in one slice of the image it was drawn on.",
             do="Export the mask as DICOM SEG, or draw it on transaxial slices.",
@@ -100,6 +103,7 @@ def _to_index(numbers: tuple[float, ...], grid: Grid) -> NDArray[np.float64]:
 
 def _fill(regions: list[list[NDArray[np.float64]]], grid: Grid) -> Volume:
     everything = np.concatenate([points for contours in regions for points in contours])
+    everything[:, 0] = np.rint(everything[:, 0])
     low = np.maximum(np.floor(everything.min(axis=0)), 0).astype(int)
     high = np.minimum(np.ceil(everything.max(axis=0)), np.array(grid.shape) - 1).astype(int)
     if (low > high).any():
@@ -108,8 +112,8 @@ def _fill(regions: list[list[NDArray[np.float64]]], grid: Grid) -> Volume:
     masks = []
     for contours in regions:
         mask = np.zeros((depth, rows, columns), bool)
-        for points in contours:
-            plane = int(points[0, 0]) - int(low[0])
+        for points in _nearest(contours):
+            plane = int(np.rint(points[0, 0])) - int(low[0])
             if 0 <= plane < depth:
                 mask[plane] ^= fill_polygon(points[:, 1:] - low[1:], rows=rows, columns=columns)
         masks.append(mask)
@@ -121,6 +125,22 @@ def _fill(regions: list[list[NDArray[np.float64]]], grid: Grid) -> Volume:
         direction=grid.direction,
     )
     return Volume(array=number_lesions(masks), grid=part)
+
+
+def _nearest(contours: list[NDArray[np.float64]]) -> list[NDArray[np.float64]]:
+    """Keep of the contours of each plane those of one slice: the nearest, the lower of two."""
+    levels: dict[int, float] = {}
+    for points in contours:
+        place = float(points[0, 0])
+        plane = round(place)
+        best = levels.setdefault(plane, place)
+        if abs(place - plane) < abs(best - plane) - SAME_SLICE:
+            levels[plane] = place
+    return [
+        points
+        for points in contours
+        if abs(float(points[0, 0]) - levels[round(float(points[0, 0]))]) <= SAME_SLICE
+    ]
 
 
 def fill_polygon(points: NDArray[np.float64], *, rows: int, columns: int) -> NDArray[np.bool_]:

@@ -6,6 +6,9 @@ from dataclasses import dataclass, fields, replace
 
 from fedpet.imaging.remarks import Remark
 
+# Half of what is given for the longest-lived tracers; doses in mCi lie below when read as MBq.
+MBQ_KG_MIN = 0.3
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PetFacts:
@@ -137,19 +140,28 @@ def _told(value: object) -> str:
 def repaired(facts: PetFacts) -> tuple[PetFacts, tuple[Remark, ...]]:
     """Bring weight to kg, dose to Bq and height to m where the written unit is evident.
 
+    A dose that would be less than any body gets as MBq is left as it is, and so refused: it may
+    be told in mCi.
+
     What the hospital stated is not touched: its unit is known.
     """
     remarks = []
     if _evident(facts, "weight_kg") and facts.weight_kg is not None and facts.weight_kg > 1000:
         remarks.append(f"(0010,1030) Weight {facts.weight_kg:g} was read as grams.")
         facts = replace(facts, weight_kg=facts.weight_kg / 1000)
-    if _evident(facts, "dose_bq") and facts.dose_bq is not None and 0 < facts.dose_bq < 1e5:
+    if _evident(facts, "dose_bq") and facts.dose_bq is not None and _is_mbq(facts):
         remarks.append(f"(0018,1074) Dose {facts.dose_bq:g} was read as MBq.")
         facts = replace(facts, dose_bq=facts.dose_bq * 1e6)
     if _evident(facts, "height_m") and facts.height_m is not None and facts.height_m > 3:
         remarks.append(f"(0010,1020) Size {facts.height_m:g} was read as centimetres.")
         facts = replace(facts, height_m=facts.height_m / 100)
     return facts, tuple(Remark(code="FP-2130", text=text) for text in remarks)
+
+
+def _is_mbq(facts: PetFacts) -> bool:
+    """Tell whether a dose can only be in MBq."""
+    dose, weight = facts.dose_bq or 0.0, facts.weight_kg or 0.0
+    return 0 < dose < 1e5 and dose >= MBQ_KG_MIN * weight
 
 
 def _evident(facts: PetFacts, name: str) -> bool:

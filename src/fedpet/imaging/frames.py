@@ -137,15 +137,15 @@ def _take_decay(frame: Header) -> None:
     if frame.text(tags.DECAY_CORRECTED) == "NO":
         frame.values[tags.DECAY_CORRECTION] = "NONE"
         return
-    moment = frame.text(tags.DECAY_DATETIME)
-    corrected = clock.parse_datetime(moment)
+    zone = frame.text(tags.TIMEZONE)
+    corrected = clock.parse_datetime(frame.text(tags.DECAY_DATETIME), zone)
     if frame.text(tags.DECAY_CORRECTED) != "YES" or corrected is None:
         return
     source = frame.first(tags.RADIOPHARMACEUTICAL)
-    injected = clock.parse_datetime(source.text(tags.START_DATETIME))
+    injected = clock.parse_datetime(source.text(tags.START_DATETIME), zone)
     if injected is not None and abs(corrected - injected) <= ADMIN_TOLERANCE_S:
         frame.values[tags.DECAY_CORRECTION] = "ADMIN"
         return
     frame.values[tags.DECAY_CORRECTION] = "START"
-    frame.values[tags.SERIES_DATE] = moment[:8]
-    frame.values[tags.SERIES_TIME] = moment[8:].partition("+")[0].partition("-")[0]
+    day, time = clock.written(corrected)
+    frame.values[tags.SERIES_DATE], frame.values[tags.SERIES_TIME] = day, time

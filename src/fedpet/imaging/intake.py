@@ -286,6 +286,12 @@ def _slice(
             do="Export again; without it stored values mean nothing.",
             code="FP-2112",
         )
+    if slope < 0 and header.text(tags.MODALITY) == "PT":
+        raise DataError(
+            "A slice has a negative (0028,1053) Rescale Slope: activity cannot be below nothing.",
+            do="Export the series again.",
+            code="FP-2113",
+        )
     duration = header.number(tags.FRAME_DURATION)
     reference = header.number(tags.FRAME_REFERENCE_TIME)
     return Slice(
@@ -306,9 +312,12 @@ def _slice(
 
 
 def _acquired(header: Header) -> float | None:
-    day = header.text(tags.ACQUISITION_DATE) or header.text(tags.SERIES_DATE)
+    days = (tags.ACQUISITION_DATE, tags.SERIES_DATE, tags.STUDY_DATE)
+    day = next((told for told in map(header.text, days) if told), "")
     time = clock.join(day, header.text(tags.ACQUISITION_TIME))
-    return clock.parse_datetime(header.text(tags.ACQUISITION_DATETIME)) if time is None else time
+    if time is not None:
+        return time
+    return clock.parse_datetime(header.text(tags.ACQUISITION_DATETIME), header.text(tags.TIMEZONE))
 
 
 def _in_order(

@@ -75,11 +75,10 @@ def _drawn(mask: MaskFile, *, pet: Series, ct: Series | None) -> Drawn:
     if mask.kind == "NIFTI":
         grids = [pet.grid] if ct is None else [pet.grid, ct.grid]
         return Drawn(labels=read_nifti_mask(mask.path, allowed=grids), regions=1, left_out=0)
+    grid = ct.grid if mask.target == "ct" and ct is not None else pet.grid
     if mask.kind == "RTSTRUCT":
-        return read_structures(
-            mask.path, ct.grid if mask.target == "ct" and ct is not None else pet.grid
-        )
-    return read_segmentation(mask.path)
+        return read_structures(mask.path, grid)
+    return read_segmentation(mask.path, step_mm=grid.spacing_mm[0])
 
 
 def _placed(volume: Volume, grid: Grid) -> Volume:

@@ -5,18 +5,21 @@ from __future__ import annotations
 import warnings
 import zlib
 from collections.abc import Sequence
+from typing import TypeAlias
 
 import nibabel as nib
 import numpy as np
 from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError, HeaderTypeError
+from numpy.typing import NDArray
 
 from fedpet.errors import DataError
-from fedpet.imaging.grid import on_lattice
+from fedpet.imaging.grid import LATTICE_TOLERANCE, on_lattice
 from fedpet.imaging.regions import number_lesions
 from fedpet.imaging.volume import Grid, Volume
 
 VOXELS_MAX = 2**30
+Affine: TypeAlias = NDArray[np.float64]
 REGIONS_MAX = 1000
 LABEL_MAX = 65535
 # What a damaged header or a cut file makes nibabel raise.
@@ -55,19 +58,12 @@ def read_nifti_mask(path: str, *, allowed: Sequence[Grid]) -> Volume:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             image = nib.load(path)
-        shape, affine = tuple(int(n) for n in image.shape), np.asarray(image.affine)
+        shape = tuple(int(n) for n in image.shape)
         while len(shape) > 3 and shape[-1] == 1:
             shape = shape[:-1]
         if len(shape) != 3 or not 0 < int(np.prod(shape)) <= VOXELS_MAX:
             raise DataError("The NIfTI mask is not a 3-D volume.", code="FP-2118")
-        grid = _grid(shape, affine)
-        if not any(on_lattice(grid, one) for one in allowed):
-            raise DataError(
-                "The NIfTI mask lies on the grid of neither PET nor CT.",
-                why=f"Its affine has voxels of {_words(grid.spacing_mm)} mm.",
-                do="Save the mask in the space of the PET, with its affine.",
-                code="FP-2117",
-            )
+        grid = _place(shape, _affines(image), allowed)
         with np.errstate(all="ignore"), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             values = np.asarray(image.dataobj).reshape(shape)
@@ -94,9 +90,46 @@ def read_nifti_mask(path: str, *, allowed: Sequence[Grid]) -> Volume:
     return Volume(array=number_lesions(regions), grid=grid)
 
 
-def _grid(
-    shape: tuple[int, ...], affine: np.ndarray[tuple[int, ...], np.dtype[np.float64]]
-) -> Grid:
+def _affines(image: object) -> list[Affine]:
+    """Return what the file says of its place: sform and qform where both are set and differ."""
+    header = getattr(image, "header", None)
+    told = [np.asarray(getattr(image, "affine"), np.float64)]  # noqa: B009 - nibabel has no types
+    if isinstance(header, nib.Nifti1Header):
+        both = [header.get_sform(coded=True), header.get_qform(coded=True)]
+        set_ones = [np.asarray(one, np.float64) for one, code in both if code > 0]
+        told = set_ones or told
+    return told
+
+
+def _place(shape: tuple[int, ...], affines: Sequence[Affine], allowed: Sequence[Grid]) -> Grid:
+    """Return the grid that fits the scan; programs differ in which of two affines they believe."""
+    grids = [_grid(shape, affine) for affine in affines]
+    fitting = [grid for grid in grids if any(on_lattice(grid, one) for one in allowed)]
+    if not fitting:
+        raise DataError(
+            "The NIfTI mask lies on the grid of neither PET nor CT.",
+            why=f"Its affine has voxels of {_words(grids[0].spacing_mm)} mm.",
+            do="Save the mask in the space of the PET, with its affine.",
+            code="FP-2117",
+        )
+    first = fitting[0]
+    corner = np.array(first.shape) - 1.0
+    apart = max(
+        float(np.abs(first.to_index(other.to_lps(at)) - at).max())
+        for other in fitting
+        for at in (np.zeros(3), corner)
+    )
+    if apart > LATTICE_TOLERANCE:
+        raise DataError(
+            "The NIfTI mask has two places: sform and qform differ, and both fit the scan.",
+            why="One program would show it elsewhere than another.",
+            do="Save the mask with one of them, or with both alike.",
+            code="FP-2117",
+        )
+    return first
+
+
+def _grid(shape: tuple[int, ...], affine: Affine) -> Grid:
     lps = np.diag([-1.0, -1.0, 1.0]) @ affine[:3]
     steps = lps[:, 2::-1].T  # rows: one step along (z, y, x) of the array
     lengths = np.linalg.norm(steps, axis=1)

@@ -109,6 +109,8 @@ def pet_facts(series: Series) -> PetFacts:
     """Collect the header values that SUV depends on."""
     header = series.header
     source = header.first(tags.RADIOPHARMACEUTICAL)
+    zone = header.text(tags.TIMEZONE)
+    day = header.text(tags.SERIES_DATE) or header.text(tags.STUDY_DATE)
     return PetFacts(
         units=header.text(tags.UNITS),
         suv_type=header.text(tags.SUV_TYPE),
@@ -119,11 +121,11 @@ def pet_facts(series: Series) -> PetFacts:
         sex=header.text(tags.PATIENT_SEX),
         dose_bq=source.number(tags.DOSE),
         half_life_s=source.number(tags.HALF_LIFE),
-        injection=clock.parse_datetime(source.text(tags.START_DATETIME)),
+        injection=clock.parse_datetime(source.text(tags.START_DATETIME), zone),
         injection_time=clock.parse_time(source.text(tags.START_TIME)),
-        series=clock.join(header.text(tags.SERIES_DATE), header.text(tags.SERIES_TIME)),
-        ge_scan=clock.parse_datetime(header.private(tags.GE_SCAN_DATETIME)),
-        siemens_decay=clock.parse_datetime(header.private(tags.SIEMENS_DECAY_DATETIME)),
+        series=clock.join(day, header.text(tags.SERIES_TIME)),
+        ge_scan=clock.parse_datetime(header.private(tags.GE_SCAN_DATETIME), zone),
+        siemens_decay=clock.parse_datetime(header.private(tags.SIEMENS_DECAY_DATETIME), zone),
         philips_suv=_private_number(header.private(tags.PHILIPS_SUV)),
         philips_activity=_private_number(header.private(tags.PHILIPS_ACTIVITY)),
         acquired=tuple(one.acquired for one in series.slices),

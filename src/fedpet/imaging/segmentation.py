@@ -19,9 +19,11 @@ from fedpet.imaging.series import check_orientation, normal_of
 from fedpet.imaging.volume import Grid, Volume
 
 VOXELS_MAX = 2**30
+# How far off its plane a frame may lie, in planes.
+PLANE_TOLERANCE = 0.2
 
 
-def read_segmentation(path: str) -> Drawn:
+def read_segmentation(path: str, *, step_mm: float | None = None) -> Drawn:
     """Read the lesion segments of a DICOM SEG on the grid that its frames span.
 
     Empty frames may be left out of the file, frames may come in any order, and segments may
@@ -29,6 +31,8 @@ def read_segmentation(path: str) -> Drawn:
 
     Args:
         path: The SEG.
+        step_mm: Distance of the slices of the image that it was drawn on, if that is known: of a
+            few frames far apart nothing else tells how thick they are.
 
     Returns:
         Labels on the SEG's own grid.
@@ -61,7 +65,7 @@ def read_segmentation(path: str) -> Drawn:
     segments = [_segment(group, shared) for group in groups]
     if not any(segment in numbers or segment in organs for segment in segments):
         return Drawn(labels=None, regions=0, left_out=left_out)
-    grid, planes = _span(header, groups, shared)
+    grid, planes = _span(header, groups, shared, step_mm)
     frames = _frames(path, header, len(groups))
     masks = {number: np.zeros(grid.shape, bool) for number in (*numbers, *organs)}
     for frame, segment, plane in zip(frames, segments, planes, strict=True):
@@ -101,7 +105,9 @@ def _either(
     )
 
 
-def _span(header: Header, groups: tuple[Header, ...], shared: Header) -> tuple[Grid, list[int]]:
+def _span(
+    header: Header, groups: tuple[Header, ...], shared: Header, step_mm: float | None
+) -> tuple[Grid, list[int]]:
     """Return the grid of all frames and the plane of each."""
     orientations = {_either(g, shared, tags.PLANE_ORIENTATION, tags.ORIENTATION, 6) for g in groups}
     spacings = {_either(g, shared, tags.PIXEL_MEASURES, tags.PIXEL_SPACING, 2) for g in groups}
@@ -116,8 +122,7 @@ def _span(header: Header, groups: tuple[Header, ...], shared: Header) -> tuple[G
     )
     along = positions @ normal_of(orientation)
     levels = np.unique(np.round(along, 3))
-    gaps = np.diff(levels)
-    step = float(gaps[gaps > 0.05].min()) if (gaps > 0.05).any() else 1.0
+    step = _step(levels, step_mm)
     # The mean of all gaps in units of the smallest is the finer estimate of the step.
     multiples = np.rint((levels - levels[0]) / step)
     if multiples[-1] > 0:
@@ -126,7 +131,10 @@ def _span(header: Header, groups: tuple[Header, ...], shared: Header) -> tuple[G
     planes = np.rint(fraction).astype(int)
     rows, columns = int(header.text(tags.ROWS) or 0), int(header.text(tags.COLUMNS) or 0)
     depth = int(planes.max()) + 1
-    if np.abs(fraction - planes).max() > 0.2 or not 0 < depth * rows * columns <= VOXELS_MAX:
+    if (
+        np.abs(fraction - planes).max() > PLANE_TOLERANCE
+        or not 0 < depth * rows * columns <= VOXELS_MAX
+    ):
         raise DataError("The frames of the DICOM SEG do not span a grid.", code="FP-2118")
     origin = positions[int(np.argmin(along))]
     normal = normal_of(orientation)
@@ -141,6 +149,16 @@ def _span(header: Header, groups: tuple[Header, ...], shared: Header) -> tuple[G
         ),
     )
     return grid, planes.tolist()
+
+
+def _step(levels: NDArray[np.float64], step_mm: float | None) -> float:
+    """Return the distance of neighbouring planes: the image's if it fits, else the least gap."""
+    if step_mm is not None:
+        steps = (levels - levels[0]) / step_mm
+        if np.abs(steps - np.rint(steps)).max() <= PLANE_TOLERANCE:
+            return step_mm
+    gaps = np.diff(levels)
+    return float(gaps[gaps > 0.05].min()) if (gaps > 0.05).any() else 1.0
 
 
 def _frames(path: str, header: Header, count: int) -> NDArray[np.bool_]:
