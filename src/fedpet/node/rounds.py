@@ -1,0 +1,105 @@
+"""How often a plan may ask: every step once, every round once, no more steps than allowed.
+
+Rules:
+1. A step that was answered is answered again only for the very same question, which gives the
+   same answer: a repeated delivery costs nothing and tells nothing.
+2. A round of a fit is trained once in an experiment, under one step; there are as many fits as
+   the plan has folds, and one on everybody.
+3. An experiment asks at most `experiment_steps_max` steps, a plan is run at most
+   `plan_experiments_max` times.
+4. An experiment is answered from the cohort that it began with, member for member.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+from fedpet.federation.messages import Request
+from fedpet.node.policy import Policy
+from fedpet.node.store import Begun, Store
+from fedpet.plan import Plan
+
+
+def edition_of(subjects: tuple[str, ...]) -> str:
+    """Return the digest of a set of subjects, whatever their order."""
+    return hashlib.sha256("\n".join(sorted(subjects)).encode()).hexdigest()
+
+
+def round_of(request: Request) -> str | None:
+    """Name the round of a fit that a request trains, or None if it trains nothing."""
+    if request.kind != "train":
+        return None
+    choice = request.body.get("select")
+    fold = choice.get("fold") if isinstance(choice, dict) else choice
+    release = request.body.get("release") or "sum"
+    return f"{release}/{fold!r:.40}/{request.body.get('round')!r:.40}"
+
+
+def objections(
+    request: Request, plan: Plan, policy: Policy, *, question: str, edition: str, store: Store
+) -> tuple[str, ...]:
+    """List what speaks against answering a request once more, or another one still.
+
+    Args:
+        request: What is asked.
+        plan: The approved plan.
+        policy: The hospital's.
+        question: Digest of what is asked.
+        edition: Which members the cohort has now.
+        store: What was answered before.
+    """
+    found = [*_beyond_the_plan(request, plan)]
+    before = store.step(request.experiment, request.step)
+    if before is not None and before != question:
+        found.append("This step was asked before, with another question.")
+    round_ = round_of(request)
+    if round_ is not None and store.step_of_round(request.experiment, round_) not in (
+        None,
+        request.step,
+    ):
+        found.append("This round was asked before, under another step.")
+    begun = store.experiment(request.experiment)
+    if begun is None:
+        runs = len(store.experiments(request.plan))
+        if runs >= policy.plan_experiments_max:
+            found.append(f"The plan was run {runs} times; this hospital allows no more.")
+        return tuple(found)
+    if begun.plan != request.plan:
+        found.append("The experiment belongs to another plan.")
+    if begun.edition != edition:
+        found.append(
+            "Since this experiment began, subjects of this hospital have withdrawn or its cohort "
+            "was built anew; it takes no further part in it, and would in a new one."
+        )
+    if before is None and store.steps(request.experiment) >= policy.experiment_steps_max:
+        found.append(
+            f"The experiment has asked {policy.experiment_steps_max} steps; "
+            "this hospital answers no more."
+        )
+    return tuple(found)
+
+
+def begun_by(request: Request, *, cohort: str, edition: str, at: str) -> Begun:
+    """Return the experiment of a request, as it begins."""
+    return Begun(
+        experiment=request.experiment,
+        plan=request.plan,
+        cohort=cohort,
+        edition=edition,
+        begun_at=at,
+    )
+
+
+def _beyond_the_plan(request: Request, plan: Plan) -> list[str]:
+    """Object to a fit that the plan does not have; its rounds are those of `training`."""
+    if request.kind != "train":
+        return []
+    choice = request.body.get("select")
+    fold = choice.get("fold") if isinstance(choice, dict) else None
+    folds = plan.evaluation.folds
+    if fold is not None and (type(fold) is not int or not 0 <= fold < folds):
+        return [f"The plan has folds 0 to {folds - 1}, and no other."]
+    number, rounds = request.body.get("round"), plan.training.rounds
+    if type(number) is int and number > rounds:
+        return [f"The plan has rounds 1 to {rounds}; this is round {number}."]
+    return []
