@@ -41,7 +41,7 @@ def wait_for(folder: Path, pattern: str) -> None:
 def comparable(folder: Path) -> str:
     """The results without what a clock says."""
     results = json.loads((folder / "run/results.json").read_text())
-    for name in ("started", "seconds", "timings"):
+    for name in ("id", "started", "seconds", "timings"):
         del results["experiment"][name]
     return json.dumps(results, sort_keys=True)
 

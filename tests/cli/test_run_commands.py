@@ -76,7 +76,7 @@ def wait_for_steps(out: Path, steps: int) -> None:
 def comparable(out: Path) -> str:
     """The results without what a clock says."""
     results = json.loads((out / "results.json").read_text())
-    for name in ("started", "seconds", "timings"):
+    for name in ("id", "started", "seconds", "timings"):
         del results["experiment"][name]
     return json.dumps(results, sort_keys=True)
 

@@ -1,6 +1,7 @@
 """A statistic that could tell of few subjects is refused, whatever the plan or the step says."""
 
 from dataclasses import replace
+from itertools import count
 
 import numpy as np
 import pytest
@@ -18,6 +19,9 @@ EVERYBODY = {"fold": None, "part": "all", "members": None}
 PLAN = toy_plan(statistics=Statistics(allowed=STATISTICS))
 
 
+STEPS = count(1)  # every question has its own step
+
+
 class Hospital:
     """A node with an approved plan, and what it says when asked."""
 
@@ -29,12 +33,12 @@ class Hospital:
         self.node.propose(planfile.dumps(plan))
         self.node.decide(plans.fingerprint(plan), "approved", person="data manager")
 
-    def ask(self, kind="describe-moments", *, step="statistics/describe/1", arrays=None, **body):
+    def ask(self, kind="describe-moments", *, step=None, arrays=None, **body):
         request = Request(
             site="nice",
             experiment="e",
             plan=plans.fingerprint(self.plan),
-            step=step,
+            step=step or f"statistics/describe/{next(STEPS)}",
             kind=kind,
             body={"select": EVERYBODY, "columns": ["age_years"], **body},
             arrays=arrays or {},

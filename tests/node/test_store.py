@@ -1,12 +1,9 @@
-"""The node's memory: decisions hold, and the audit cannot be rewritten unseen."""
-
-import sqlite3
-from concurrent.futures import ThreadPoolExecutor
+"""The node's memory: decisions hold, a step has one question, and what is absent stays absent."""
 
 import pytest
 
 from fedpet.errors import StoreError
-from fedpet.node.store import Store
+from fedpet.node.store import Begun, Store
 
 
 @pytest.fixture
@@ -16,51 +13,54 @@ def store(tmp_path):
     store.close()
 
 
+def decided(store, decision):
+    store.decide("f", decision, person="DM", reason="", at="now", document="{}")
+    return store.proposal("f").decision
+
+
 def test_the_newest_decision_holds(store):
     """A withdrawal after an approval is effective."""
-    store.add_plan(fingerprint="f", name="p", text="x")
-    assert store.decision("f") is None
-    store.decide("f", "approved", person="DM", reason="")
-    store.decide("f", "withdrawn", person="DM", reason="consent changed")
-    assert store.decision("f") == "withdrawn"
+    store.add_plan(fingerprint="f", name="p", text="x", requester="r")
+    assert store.proposal("f").decision is None
+    assert decided(store, "approved") == "approved"
+    assert decided(store, "withdrawn") == "withdrawn"
 
 
 def test_the_first_text_of_a_plan_stays(store):
     """A plan cannot be exchanged under its fingerprint."""
-    store.add_plan(fingerprint="f", name="p", text="first")
-    store.add_plan(fingerprint="f", name="p", text="second")
-    assert store.plan_text("f") == "first"
+    assert store.add_plan(fingerprint="f", name="p", text="first", requester="r")
+    assert not store.add_plan(fingerprint="f", name="p", text="second", requester="s")
+    assert (store.proposal("f").text, store.proposal("f").requester) == ("first", "r")
 
 
-@pytest.mark.parametrize(
-    "tampering",
-    [
-        "update audit set entry = replace(entry, 'two', 'six') where number = 2",
-        "delete from audit where number = 2",
-        "update audit set number = number + 10 where number = 3",
-        "update audit set hash = 'abc' where number = 1",
-    ],
-)
-def test_an_altered_audit_is_found_and_placed(store, tmp_path, tampering):
-    """Changing, removing or moving an entry breaks the chain at that entry."""
-    for word in ("one", "two", "three"):
-        store.audit(what=word)
-    assert [entry.values["what"] for entry in store.entries()] == ["one", "two", "three"]
+def test_a_step_keeps_its_question_and_a_round_its_step(store):
+    """Two threads that ask at once cannot both be first."""
+    begun = Begun(experiment="e", plan="f", cohort="c", edition="d", begun_at="now")
+    store.begin_step(begun, step="s", question="q", round_="r", members=["a"])
+    store.begin_step(begun, step="s", question="q", round_="r", members=["a"])
+    for step, question in (("s", "other"), ("t", "q")):
+        with pytest.raises(StoreError, match="twice at once"):
+            store.begin_step(begun, step=step, question=question, round_="r", members=["a"])
+    assert store.steps("e") == 1
+
+
+def test_who_has_withdrawn_is_never_only_resting(store):
+    """A later withdrawal draws companions; it must not make an earlier one undone."""
+    store.set_absent({"a": "withdrawn", "b": "resting"}, person="DM")
+    store.set_absent({"a": "resting", "b": "withdrawn"}, person="DM")
+    assert {one.subject: one.why for one in store.absent()} == dict.fromkeys("ab", "withdrawn")
+
+
+def test_a_file_of_another_version_is_refused(tmp_path):
+    """Its decisions would be read wrongly, or not at all."""
+    import sqlite3
+
     with sqlite3.connect(tmp_path / "state.db") as db:
-        db.execute(tampering)
+        db.execute("create table plans (fingerprint text)")
     db.close()
-    with pytest.raises(StoreError, match=r"altered at entry \d"):
-        store.entries()
-
-
-def test_two_processes_that_write_one_audit_keep_one_chain(store, tmp_path):
-    """Two runs over the same hospitals: entries follow each other, and none is lost."""
-    other = Store(tmp_path)
-    with ThreadPoolExecutor(2) as pool:
-        for done in [pool.submit(one.audit, what="w") for one in (store, other) * 100]:
-            done.result()
-    other.close()
-    assert len(store.entries()) == 200
+    (tmp_path / "state.db").chmod(0o600)
+    with pytest.raises(StoreError, match="has format 0"):
+        Store(tmp_path)
 
 
 def test_the_state_is_readable_by_its_owner_only(store, tmp_path):

@@ -147,6 +147,7 @@ def _digest(question: Question) -> str:
 def _exchange(
     run: Execution, question: Question
 ) -> Generator[Record, None, tuple[list[Reply], int]]:
+    heads = run.journal.heads()
     requests = [
         Request(
             site=site,
@@ -160,6 +161,7 @@ def _exchange(
                 "release": question.release,
             },
             arrays={**question.arrays, **question.arrays_by_site.get(site, {})},
+            heads=heads,
         )
         for site in question.sites
     ]
@@ -167,6 +169,7 @@ def _exchange(
     for reply in run.engine.exchange(requests):
         replies.append(reply)
         yield SiteState(reply.site, reply.status, question.step, reply.seconds, reply.reasons)
+    run.journal.witness({r.site: r.head for r in replies if r.head and r.site != run.pooled})
     sent = sum(array.nbytes for request in requests for array in request.arrays.values())
     return replies, sent
 

@@ -36,6 +36,7 @@ create table if not exists steps (
   bytes_in integer not null,
   kind text not null
 ) strict;
+create table if not exists heads (site text primary key, head text not null) strict;
 """
 VERSION = "1"
 
@@ -127,6 +128,24 @@ class Journal:
         """Write a fact once; return the value that was written first."""
         self._run("insert or ignore into facts values (?, ?)", name, value)
         return self.fact(name)
+
+    def witness(self, heads: Mapping[str, Mapping[str, Any]]) -> None:
+        """Remember the heads of the sites' audits, by site; the newest ones hold."""
+        if heads:
+            found = json.dumps(heads, sort_keys=True)
+            self._run(
+                "insert or replace into heads select key, value from json_each(?)"
+                " where type = 'object'",
+                found,
+            )
+
+    def heads(self) -> dict[str, Any]:
+        """Return the heads of the sites' audits as they were seen last."""
+        try:
+            rows = self._db.execute("select site, head from heads order by site").fetchall()
+        except sqlite3.Error as error:
+            raise _unusable(f"SQLite says: {error}") from error
+        return {site: json.loads(head) for site, head in rows}
 
     def recall(self, step: str, *, asked: str) -> Closed | None:
         """Return a closed step, or None if it is still open.

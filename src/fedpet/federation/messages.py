@@ -40,6 +40,7 @@ class Request:
         body: Parameters of the work, JSON values only.
         arrays: Arrays that the work needs, such as the global model.
         attempt: How often this step was asked before, from 0.
+        heads: Heads of the audits of all sites, by site, as the coordinator saw them last.
     """
 
     site: str
@@ -50,6 +51,7 @@ class Request:
     body: Mapping[str, Any] = field(default_factory=dict)
     arrays: Parameters = field(default_factory=dict)
     attempt: int = 0
+    heads: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +62,7 @@ class Reply:
         arrays: The site's summand; empty unless `status` is `ok`.
         reasons: In the reader's words, without identifiers or paths.
         seconds: Time that the work took at the site.
+        head: Head of the site's audit after this answer, signed.
     """
 
     site: str
@@ -70,6 +73,7 @@ class Reply:
     arrays: Parameters = field(default_factory=dict)
     reasons: tuple[str, ...] = ()
     seconds: float = 0.0
+    head: Mapping[str, Any] = field(default_factory=dict)
 
 
 def encode(message: Request | Reply) -> bytes:

@@ -7,6 +7,7 @@ the plan is proposed to every node and approved in the name of whoever started t
 from __future__ import annotations
 
 import os
+import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -68,7 +69,9 @@ def wired(
         yield Execution(
             plan=plan,
             fingerprint=fingerprint,
-            experiment=journal.remember("experiment", f"{plan.name}-{fingerprint[:8]}"),
+            experiment=journal.remember(
+                "experiment", f"{plan.name}-{fingerprint[:8]}-{secrets.token_hex(4)}"
+            ),
             engine=InProcessEngine(
                 {site: node.handle_bytes for site, node in nodes.items()},
                 workers=_one_thread_per_site(workers),
@@ -88,10 +91,9 @@ def _node(site: str, folder: Path, cohort: Cohort, *, phantom: bool) -> Node:
 
 
 def _approve(node: Node, plan: Plan) -> None:
-    """Approve the plan, unless the policy objects or a person here has said no to it."""
+    """Approve the plan, where no person here has decided and the policy allows it."""
     _, objections = node.propose(planfile.dumps(plan))
-    said_no = node.decision(plans.fingerprint(plan)) in ("refused", "withdrawn")
-    if not objections and not said_no:
+    if not objections and node.decision(plans.fingerprint(plan)) is None:
         node.decide(plans.fingerprint(plan), "approved", person=PERSON)
 
 

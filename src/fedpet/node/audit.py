@@ -21,7 +21,7 @@ from typing import Any
 
 from fedpet.errors import RefusalError, StoreError
 from fedpet.federation.heads import Head, head_from, signed_head
-from fedpet.node.audit_fields import Value, require_allowed
+from fedpet.node.audit_fields import Value, fitting, require_allowed
 from fedpet.node.files import replace, require_private
 from fedpet.privacy.identity import Identity, PublicIdentity
 
@@ -123,8 +123,7 @@ class Audit:
                 self._db.execute(f"pragma synchronous = {'full' if durable else 'normal'}")
                 number, chained = self._append(entry)
                 head = signed_head(self._identity, site=self._site, number=number, hash_=chained)
-                if durable:
-                    replace(self._head_path, json.dumps(head.values()).encode())
+                replace(self._head_path, json.dumps(head.values()).encode())
             except (sqlite3.Error, OSError) as error:
                 raise StoreError(
                     "The node's state cannot be written.",
@@ -169,25 +168,25 @@ class Audit:
     def remember(self, heads: Mapping[str, Any]) -> tuple[str, ...]:
         """Remember the heads of other sites, and look whether this site's own is still there.
 
+        What is wrong with the audit of another site is written into this one, and is no reason
+        to refuse an answer: it would let one site stop all others.
+
         Args:
             heads: By site, as a request carries them.
 
         Returns:
-            What is wrong, in words; nothing if all is well.
+            What is wrong with this site's own audit, in words; nothing if all is well.
         """
-        found = []
+        found: list[str] = []
         for site, values in heads.items():
             try:
                 head = head_from(values)
             except (RefusalError, TypeError):
-                found.append(f"The head of the audit of '{site:.80}' is not signed.")
-                continue
-            if head.site != site:
-                found.append(f"The head of the audit of '{site:.80}' is that of another site.")
-            elif site == self._site:
+                head = None
+            if head is not None and head.site == site == self._site:
                 found += self._own(head)
-            else:
-                found += self._witness(head)
+            elif head is None or head.site != site or not self._witness(head):
+                self.append(durable=False, what="warned", site=fitting("site", site))
         return tuple(found)
 
     def witnessed(self) -> dict[str, Head]:
@@ -228,24 +227,20 @@ class Audit:
             f"The audit of '{self._site}' no longer holds entry {head.number} as others saw it."
         ]
 
-    def _witness(self, head: Head) -> list[str]:
+    def _witness(self, head: Head) -> bool:
+        """Remember another site's head; say whether it follows the one before it."""
         with self._lock:
             row = self._db.execute(
                 "select head from witnessed where site = ?", (head.site,)
             ).fetchone()
             before = head_from(json.loads(row[0])) if row else None
-            if before is not None:
-                same = before.number == head.number and before.hash != head.hash
-                if before.key != head.key or same or head.number < before.number:
-                    return [
-                        f"The audit of '{head.site}' went back behind entry {before.number}, or "
-                        "was written anew."
-                    ]
+            if before == head:
+                return True
             self._db.execute(
                 "insert or replace into witnessed values (?, ?, ?)",
                 (head.site, head.number, json.dumps(head.values())),
             )
-        return []
+        return before is None or (before.key == head.key and before.number < head.number)
 
     def _require_newest(self, found: list[AuditEntry]) -> None:
         """Compare the chain with the head that is kept apart."""

@@ -20,7 +20,8 @@ EVENTS = (
 )  # fmt: skip
 STATUSES = ("ok", "refused", "failed")
 DIGEST = re.compile(r"[0-9a-f]{64}")
-WORD = re.compile(r"[a-z][a-z_-]{0,39}|sha256:[0-9a-f]{16}")
+PLAN = re.compile(r"[0-9a-f]{64}|sha256:[0-9a-f]{16}")
+WORD = re.compile(r"[a-z][a-z0-9_-]{0,39}|sha256:[0-9a-f]{16}")
 STEP = re.compile(r"[A-Za-z0-9][\w .+-]{0,79}(/[\w .+-]{1,80}){0,7}|sha256:[0-9a-f]{16}")
 NAME = re.compile(r"[^\W_][\w .,+()'-]{0,99}|sha256:[0-9a-f]{16}")
 PERSON = re.compile(r"[^\W\d_][^\W\d_]*([ .'-]{1,2}[^\W\d_]+){0,7}\.?|sha256:[0-9a-f]{16}")
@@ -32,7 +33,7 @@ TEXTS: Mapping[str, re.Pattern[str]] = {
     "at": TIME,
     "what": re.compile("|".join(EVENTS)),
     "status": re.compile("|".join(STATUSES)),
-    "plan": DIGEST,
+    "plan": PLAN,
     "question": DIGEST,
     "digest": DIGEST,
     "heads": DIGEST,
@@ -78,7 +79,7 @@ def fitting(field: str, value: object) -> str | None:
 
     Examples:
         >>> fitting("kind", "train"), fitting("kind", "rm -rf /")
-        ('train', 'sha256:1b54f6a2cbc1ad1d')
+        ('train', 'sha256:5c7923bd67b06c93')
     """
     if value is None:
         return None

@@ -12,10 +12,13 @@ Rules:
 3. An answer about this hospital alone is a named release that the policy must allow.
 4. An answer sums as many subjects as the policy asks for, or none; so does what a fold leaves
    out of it, which could be found by subtraction.
-5. A statistic beside the experiment is answered only if the plan names it, if it cannot tell of
+5. A step is answered once, a round is trained once, an experiment has the steps that the policy
+   grants and keeps the cohort that it began with (`rounds`); who has withdrawn is in no answer,
+   and in no difference of two (`members`).
+6. A statistic beside the experiment is answered only if the plan names it, if it cannot tell of
    few subjects, and if it does not differ by few from what was told before (`statistics`).
-6. What leaves is written into the audit before it leaves; if it cannot be, it stays.
-7. What goes wrong here is told to the coordinator without a detail of any subject.
+7. What leaves is written into the audit before it leaves; if it cannot be, it stays.
+8. What goes wrong here is told to the coordinator without a detail of any subject.
 """
 
 from __future__ import annotations
@@ -24,24 +27,36 @@ import hashlib
 import json
 import logging
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 from fedpet.cohort.samples import Cohort, open_cohort
 from fedpet.errors import FedpetError, RefusalError, StoreError, UpdateError
+from fedpet.federation.approval import Approval, Decision
+from fedpet.federation.heads import Head
 from fedpet.federation.messages import Reply, Request, Status, decode, encode
-from fedpet.node import objections, statistics
+from fedpet.node import members, objections, rounds, statistics
 from fedpet.node.approvals import Approvals
+from fedpet.node.audit import Audit, AuditEntry
+from fedpet.node.audit_fields import fitting
 from fedpet.node.disclosure import released
 from fedpet.node.ledger import Ledger
 from fedpet.node.policy import Policy, read_policy, write_policy
-from fedpet.node.store import AuditEntry, Store
+from fedpet.node.store import Begun, Proposal, Store, now
 from fedpet.node.worker.workshop import Workshop
 from fedpet.parameters import Parameters, digest
 from fedpet.plan import Plan
+from fedpet.privacy.identity import Identity
 
 log = logging.getLogger(__name__)
+IDENTITY = Path("keys", "identity.pem")
+HERE = "this machine"
+
+
+def _clock() -> datetime:
+    return datetime.now(UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,25 +73,42 @@ class Node:
 
     Args:
         site: The hospital's name in the federation.
-        folder: Where the node keeps `policy.toml` and `state.db`.
+        folder: Where the node keeps `policy.toml`, `keys`, `state.db` and the audit.
         cohorts: Cohorts that this node answers for: a built folder each, or one already open.
+        clock: What tells the time, with a time zone.
+
+    Raises:
+        StoreError: If a file of the node is damaged, or open to others.
     """
 
-    def __init__(self, *, site: str, folder: Path, cohorts: Mapping[str, Path | Cohort]) -> None:
+    def __init__(
+        self,
+        *,
+        site: str,
+        folder: Path,
+        cohorts: Mapping[str, Path | Cohort],
+        clock: Callable[[], datetime] = _clock,
+    ) -> None:
         self.site = site
         folder.mkdir(parents=True, exist_ok=True)
         self._policy_path = folder / "policy.toml"
         if not self._policy_path.exists():
             write_policy(Policy(), self._policy_path)
+        self.identity = Identity.load_or_create(folder / IDENTITY)
         self._store = Store(folder)
         self._ledger = Ledger(folder)
-        self._approvals = Approvals(site=site, store=self._store)
+        self._audit = Audit(folder, site=site, identity=self.identity)
+        self._approvals = Approvals(
+            site=site, store=self._store, audit=self._audit, identity=self.identity
+        )
         self._cohorts = dict(cohorts)
         self._workshop = Workshop()
+        self._clock = clock
 
     def close(self) -> None:
         """End the node's worker and close its files."""
         self._workshop.close()
+        self._audit.close()
         self._store.close()
         self._ledger.close()
 
@@ -85,29 +117,39 @@ class Node:
         """The policy as it stands in the file now."""
         return read_policy(self._policy_path)
 
-    def propose(self, text: str) -> tuple[Plan, tuple[str, ...]]:
+    def propose(self, text: str, *, requester: str = HERE) -> tuple[Plan, tuple[str, ...]]:
         """Keep a plan for a person to read, and list what the policy objects to.
+
+        Args:
+            text: The plan, as TOML.
+            requester: Who asks, as the engine has authenticated them.
 
         Raises:
             PlanError: If the text is no valid plan.
         """
-        plan = self._approvals.propose(text)
+        plan = self._approvals.propose(text, requester=requester)
         return plan, self.policy.objections(plan)
 
-    def decide(self, fingerprint: str, decision: str, *, person: str, reason: str = "") -> None:
-        """Approve, refuse or withdraw a proposed plan.
+    def decide(
+        self, fingerprint: str, decision: Decision, *, person: str, reason: str = ""
+    ) -> Approval:
+        """Approve, refuse or withdraw a proposed plan; it holds at the next request.
 
         Args:
             fingerprint: Of the plan, exactly as proposed.
             decision: `approved`, `refused` or `withdrawn`.
             person: Who decides.
-            reason: In their words.
+            reason: In their words; it is told to who asks.
+
+        Returns:
+            The decision, signed with the hospital's key.
 
         Raises:
             NotFoundError: If no such plan was proposed here.
             RefusalError: If the policy forbids what would be approved.
+            DataError: If the person has no name, or the reason may not leave.
         """
-        self._approvals.decide(
+        return self._approvals.decide(
             fingerprint, decision, person=person, reason=reason, policy=self.policy
         )
 
@@ -115,12 +157,20 @@ class Node:
         """Return the newest decision on a plan: `approved`, `refused`, `withdrawn` or None."""
         return self._approvals.decision(fingerprint)
 
+    def proposals(self) -> list[Proposal]:
+        """Return every plan that was proposed, oldest first, with the newest decision on it."""
+        return self._approvals.proposals()
+
     def audit(self) -> list[AuditEntry]:
         """Return the verified audit, oldest entry first."""
-        return self._store.entries()
+        return self._audit.entries()
 
-    def handle_bytes(self, data: bytes) -> bytes:
+    def handle_bytes(self, data: bytes, *, requester: str = HERE) -> bytes:
         """Answer an encoded request with an encoded reply.
+
+        Args:
+            data: The request.
+            requester: Who asks, as the engine has authenticated them.
 
         Raises:
             UpdateError: If the bytes are not a request.
@@ -128,17 +178,18 @@ class Node:
         request = decode(data)
         if not isinstance(request, Request):
             raise UpdateError("A node takes requests, not replies.")
-        return encode(self.handle(request))
+        return encode(self.handle(request, requester=requester))
 
-    def handle(self, request: Request) -> Reply:
+    def handle(self, request: Request, *, requester: str = HERE) -> Reply:
         """Answer one request: with a summand, or with every reason why not."""
         started = time.perf_counter()
         status: Status
         arrays: Parameters = {}
         reasons: tuple[str, ...] = ()
+        head: Head | None = None
         try:
-            self._record_asked(request)
-            found = self._admit(request)
+            self._record_asked(request, requester)
+            found = self._admit(request, requester)
             if isinstance(found, Admitted):
                 status, arrays = "ok", self._answer(request, found)
             else:
@@ -151,13 +202,7 @@ class Node:
             log.exception("work_failed step=%s kind=%s", request.step, request.kind)
             status, reasons = "failed", ("The work failed; details are in the site's own log.",)
         try:
-            self._store.audit(
-                what="answered",
-                step=request.step,
-                status=status,
-                values=sum(array.size for array in arrays.values()),
-                digest=digest(arrays) if arrays else None,
-            )
+            head = self._record_answered(request, status, arrays, reasons)
         except StoreError as error:
             status, arrays, reasons = "failed", {}, (error.title,)
         return Reply(
@@ -169,50 +214,67 @@ class Node:
             arrays=arrays,
             reasons=reasons,
             seconds=time.perf_counter() - started,
+            head=head.values() if head else {},
         )
 
-    def _record_asked(self, request: Request) -> None:
-        self._store.audit(
+    def _record_asked(self, request: Request, requester: str) -> None:
+        self._audit.append(
             durable=False,  # the answer's entry waits for both, before anything leaves
             what="asked",
-            step=request.step,
-            kind=request.kind,
-            release=_text(request.body.get("release")),
+            requester=fitting("requester", requester),
+            step=fitting("step", request.step),
+            kind=fitting("kind", request.kind),
+            release=fitting("release", request.body.get("release")),
             question=_digest(request),
-            plan=request.plan,
-            experiment=request.experiment,
+            plan=fitting("plan", request.plan),
+            experiment=fitting("experiment", request.experiment),
+            attempt=request.attempt if type(request.attempt) is int else None,
+            heads=_heads_digest(request.heads),
         )
 
-    def _admit(self, request: Request) -> Admitted | tuple[str, ...]:
+    def _record_answered(
+        self, request: Request, status: Status, arrays: Parameters, reasons: tuple[str, ...]
+    ) -> Head:
+        return self._audit.append(
+            what="answered",
+            step=fitting("step", request.step),
+            experiment=fitting("experiment", request.experiment),
+            plan=fitting("plan", request.plan),
+            kind=fitting("kind", request.kind),
+            release=fitting("release", request.body.get("release")),
+            status=status,
+            values=sum(array.size for array in arrays.values()),
+            bytes=sum(array.nbytes for array in arrays.values()),
+            digest=digest(arrays) if arrays else None,
+            reasons=len(reasons),
+        )
+
+    def _admit(self, request: Request, requester: str) -> Admitted | tuple[str, ...]:
         """Return what the work needs, or every reason to refuse the request."""
         policy = self.policy
         reasons: list[str] = []
         if request.site != self.site:
-            reasons.append(f"This node is not site '{request.site}'.")
-        reasons += self._approvals.objections(request.plan)
+            reasons.append(f"This node is not site '{request.site:.80}'.")
+        reasons += self._audit.remember(request.heads)
+        reasons += policy.refusals(requester=requester, now=self._clock())
+        reasons += self._approvals.objections(request.plan, requester=requester)
         reasons += objections.to_the_work(request, policy)
         plan = self._approvals.proposed(request.plan)
         if plan is None:
             return tuple(reasons)
         reasons += policy.objections(plan)
+        reasons += objections.to_the_release(request, plan)
         cohort = self._cohort(plan.cohort)
         if cohort is None:
-            return (*reasons, f"This hospital has no cohort named '{plan.cohort}'.")
+            return (*reasons, f"This hospital has no cohort named '{plan.cohort:.80}'.")
         reasons += objections.to_the_cohort(cohort, plan)
         if not reasons:
             reasons += objections.to_small_sums(cohort, plan, request, policy)
-        if not reasons and statistics.topic_of(request) is not None:
-            told = statistics.told_by(cohort, plan, request)
-            reasons += statistics.objections(policy, plan, cohort, request, told)
-            if not reasons:
-                reasons += self._ledger.note(
-                    told,
-                    cohort=cohort.fingerprint,
-                    plan=request.plan,
-                    question=_digest(request),
-                    difference_min=policy.difference_min,
-                    queries_max=min(policy.queries_max, plan.statistics.queries_max),
-                )
+            reasons += self._to_another_time(request, plan, cohort, policy)
+        if not reasons:
+            reasons += self._to_the_statistic(request, plan, cohort, policy)
+        if not reasons:
+            self._begin(request, cohort)
         return tuple(reasons) or Admitted(plan=plan, cohort=cohort, policy=policy)
 
     def _answer(self, request: Request, admitted: Admitted) -> Parameters:
@@ -226,16 +288,92 @@ class Node:
         )
         return released(arrays, request=request, plan=admitted.plan, policy=admitted.policy)
 
-    def _cohort(self, name: str) -> Cohort | None:
+    def _to_another_time(
+        self, request: Request, plan: Plan, cohort: Cohort, policy: Policy
+    ) -> tuple[str, ...]:
+        """Object to what was asked before otherwise, and to what tells who came or went."""
+        return (
+            *rounds.objections(
+                request,
+                plan,
+                policy,
+                question=_digest(request),
+                edition=rounds.edition_of(cohort.subjects),
+                store=self._store,
+            ),
+            *members.objections(
+                cohort,
+                plan,
+                request.body["select"],
+                editions=tuple(self._store.editions(plan.cohort).values()),
+                least=policy.difference_min,
+            ),
+        )
+
+    def _to_the_statistic(
+        self, request: Request, plan: Plan, cohort: Cohort, policy: Policy
+    ) -> tuple[str, ...]:
+        """Object to a statistic beside the experiment that would tell of few."""
+        if statistics.topic_of(request) is None:
+            return ()
+        told = statistics.told_by(cohort, plan, request)
+        whole = self._built(plan.cohort) or cohort
+        return statistics.objections(policy, plan, cohort, request, told) or tuple(
+            self._ledger.note(
+                [
+                    replace(one, members=members.over_all(one.members, cohort, whole=whole))
+                    for one in told
+                ],
+                cohort=whole.fingerprint,
+                plan=request.plan,
+                question=_digest(request),
+                difference_min=policy.difference_min,
+                queries_max=min(policy.queries_max, plan.statistics.queries_max),
+            )
+        )
+
+    def _begin(self, request: Request, cohort: Cohort) -> None:
+        """Write down that a step is answered, before anything is computed."""
+        begun = Begun(
+            experiment=request.experiment,
+            plan=request.plan,
+            cohort=cohort.name,
+            edition=rounds.edition_of(cohort.subjects),
+            begun_at=now(),
+        )
+        self._store.begin_step(
+            begun,
+            step=request.step,
+            question=_digest(request),
+            round_=rounds.round_of(request),
+            members=sorted(cohort.subjects),
+        )
+
+    def _built(self, name: str) -> Cohort | None:
+        """Return a cohort as it was built."""
         found = self._cohorts.get(name)
         if isinstance(found, Path):
             found = open_cohort(found)
             self._cohorts[name] = found
         return found
 
+    def _cohort(self, name: str) -> Cohort | None:
+        """Return a cohort as it may be answered for: without whoever is absent."""
+        found = self._built(name)
+        if found is None:
+            return None
+        return members.present(
+            found,
+            self._store.absent(),
+            editions=tuple(self._store.editions(name).values()),
+            least=self.policy.difference_min,
+        )
 
-def _text(value: object) -> str | None:
-    return None if value is None else str(value)[:80]
+
+def _heads_digest(heads: Mapping[str, object]) -> str | None:
+    if not heads:
+        return None
+    return hashlib.sha256(json.dumps(heads, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def _digest(request: Request) -> str:

@@ -13,19 +13,16 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fedpet.cohort.samples import Cohort, Outcome
+from fedpet.node.store import Absent
 from fedpet.plan import Plan
 from fedpet.training.selection import select
 
 
 def without(cohort: Cohort, absent: Collection[str]) -> Cohort:
-    """Return a cohort without some of its subjects; itself if it holds none of them.
-
-    Examples:
-        >>> without.__name__
-        'without'
-    """
+    """Return a cohort without some of its subjects; itself if it holds none of them."""
     gone = set(cohort.subjects) & set(absent)
     if not gone:
         return cohort
@@ -44,6 +41,44 @@ def without(cohort: Cohort, absent: Collection[str]) -> Cohort:
         binary={name: labels[rows] for name, labels in cohort.binary.items()},
         mips=cohort.mips[rows],
     )
+
+
+def present(
+    cohort: Cohort,
+    absent: Sequence[Absent],
+    *,
+    editions: Collection[tuple[str, ...]],
+    least: int,
+) -> Cohort:
+    """Return a cohort as it may be answered for.
+
+    Who has withdrawn is never in it, however often it is built anew. Who rests beside them comes
+    back once enough others came or went.
+
+    Args:
+        cohort: As it was built.
+        absent: Who is absent, and why.
+        editions: Every set of subjects that was answered for.
+        least: Subjects by which two sums must differ, if they differ.
+    """
+    withdrawn = [one.subject for one in absent if one.why == "withdrawn"]
+    resting = [one.subject for one in absent if one.why == "resting"]
+    whole = without(cohort, withdrawn)
+    if resting and not apart(whole.subjects, editions, least=least):
+        return without(cohort, [*withdrawn, *resting])
+    return whole
+
+
+def over_all(mask: NDArray[np.bool_], cohort: Cohort, *, whole: Cohort) -> NDArray[np.bool_]:
+    """Return a mask over the subjects that are present as one over all that were built.
+
+    Args:
+        mask: [subjects of `cohort`].
+        cohort: The cohort as it is answered for.
+        whole: The cohort as it was built.
+    """
+    chosen = {name for name, told in zip(cohort.subjects, mask, strict=True) if told}
+    return np.array([name in chosen for name in whole.subjects], bool)
 
 
 def companions(
@@ -78,9 +113,7 @@ def companions(
     return tuple(sorted(resting))
 
 
-def apart(
-    subjects: Collection[str], editions: Collection[Collection[str]], *, least: int
-) -> bool:
+def apart(subjects: Collection[str], editions: Collection[Collection[str]], *, least: int) -> bool:
     """Say whether a set differs from each earlier one by nobody or by enough subjects.
 
     Examples:
@@ -111,12 +144,14 @@ def objections(
     Raises:
         UpdateError: If the selection is not understood.
     """
-    now = {cohort.subjects[row] for row in select(cohort, plan, choice)}
+    # What more narrows a statistic's selection is compared in the ledger, subject by subject.
+    part = {name: choice.get(name) for name in ("part", "fold", "members")}
+    now = {cohort.subjects[row] for row in select(cohort, plan, part)}
+    if len(set(cohort.strata)) > 1:  # pooled, with everybody's permission
+        return ()
     for edition in editions:
-        if edition == cohort.subjects:
-            continue
-        earlier = replace(cohort, subjects=edition, strata=(cohort.strata[0],) * len(edition))
-        before = {edition[row] for row in select(earlier, plan, choice)}
+        earlier = replace(cohort, subjects=edition, strata=cohort.strata[:1] * len(edition))
+        before = {edition[row] for row in select(earlier, plan, part)}
         if not apart(now, [before], least=least):
             return (
                 f"The cohort has changed by fewer than {least} subjects since it was answered "

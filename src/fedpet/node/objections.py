@@ -37,6 +37,18 @@ def to_the_work(request: Request, policy: Policy) -> tuple[str, ...]:
     return tuple(found)
 
 
+def to_the_release(request: Request, plan: Plan) -> tuple[str, ...]:
+    """Object to a release that the plan, as a person here read it, does not ask for."""
+    asked = {
+        "site-results": plan.evaluation.site_results,
+        "local-model": bool({"local", "pooled"} & set(plan.evaluation.baselines)),
+    }
+    release = str(request.body.get("release"))
+    if asked.get(release, True):
+        return ()
+    return (f"The plan does not ask for the release '{release}'.",)
+
+
 def to_the_cohort(cohort: Cohort, plan: Plan) -> tuple[str, ...]:
     """Object to a cohort that is not what the plan reads."""
     found = []

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from fedpet.errors import StoreError
+from fedpet.node import window
+from fedpet.node.files import replace, require_owner_writes
 from fedpet.plan import STATISTICS, Plan
+from fedpet.tomldoor import did_you_mean
+
+SIZE_LIMIT_BYTES = 1 << 16
 
 LEVELS = ("limits", "partial", "full")
 COMMENTS = {
@@ -36,6 +44,19 @@ COMMENTS = {
     "# or limits (memory and time only). `fedpet node isolation` tells what this machine gives.",
     "work_seconds_max": "Longest time that the worker may take for one request.",
     "work_memory_gb": "Most memory that the worker may hold, in GiB.",
+    "plan_experiments_max": "Times that one approved plan may be run.",
+    "experiment_steps_max": "Steps that one run may ask, each once.",
+    "epsilon_max": "Largest privacy loss (epsilon) of one plan; 0 means that a plan need not add\n"
+    "# noise.",
+    "requesters": "Who may ask, by the name under which they are known; none means whoever has\n"
+    "# been enrolled.",
+    "compute_hours": 'When this machine computes for others, such as ["19:00-07:00"]; none means\n'
+    "# at any hour.",
+    "compute_days": "On which days: mon, tue, wed, thu, fri, sat, sun; none means on every day. A\n"
+    "# night belongs to the day on which it begins.",
+    "time_zone": "Of these hours, such as Europe/Paris; empty means that of the machine.",
+    "gpu": "Whether a graphics card may be used.",
+    "threads_max": "Processor threads that may be used; 0 means as many as there are.",
 }
 
 
@@ -61,6 +82,15 @@ class Policy:
     isolation_min: str = "full"
     work_seconds_max: float = 3600.0
     work_memory_gb: float = 8.0
+    plan_experiments_max: int = 200
+    experiment_steps_max: int = 10_000
+    epsilon_max: float = 0.0
+    requesters: tuple[str, ...] = ()
+    compute_hours: tuple[str, ...] = ()
+    compute_days: tuple[str, ...] = ()
+    time_zone: str = ""
+    gpu: bool = True
+    threads_max: int = 0
 
     def objections(self, plan: Plan) -> tuple[str, ...]:
         """List every reason to refuse `plan`; none means that a person may approve it."""
@@ -92,6 +122,20 @@ class Policy:
             found.append(f"The plan's use is '{plan.intended_use}'; only research is allowed.")
         return tuple(found)
 
+    def refusals(self, *, requester: str, now: datetime) -> tuple[str, ...]:
+        """List every reason against answering `requester` at this moment.
+
+        Args:
+            requester: Who asks, as the engine has authenticated them.
+            now: The present moment, with a time zone.
+        """
+        found = []
+        if self.requesters and requester not in self.requesters:
+            found.append(f"'{requester:.80}' is not among those whom this hospital answers.")
+        hours, days = self.compute_hours, self.compute_days
+        found += window.objections(hours, days, self.time_zone, now=now)
+        return tuple(found)
+
 
 def write_policy(policy: Policy, path: Path) -> None:
     """Write a policy as commented TOML."""
@@ -104,42 +148,86 @@ def write_policy(policy: Policy, path: Path) -> None:
         for line in COMMENTS[name].split("\n# "):
             document.add(tomlkit.comment(line))
         document.add(name, list(value) if isinstance(value, tuple) else value)
-    path.write_text(tomlkit.dumps(document), encoding="utf-8")
+    replace(path, tomlkit.dumps(document).encode())
 
 
 def read_policy(path: Path) -> Policy:
     """Read a policy.
 
     Raises:
-        StoreError: If a key is unknown or a value has another type than expected.
+        StoreError: If a key is unknown, a value is not what is expected, or others can write the
+            file.
+    """
+    require_owner_writes(path)
+    return policy_from(text_of(path))
+
+
+def text_of(path: Path) -> str:
+    """Return what stands in a policy's file.
+
+    Raises:
+        StoreError: If it is no text, or larger than a policy is.
+    """
+    data = path.read_bytes()
+    if len(data) > SIZE_LIMIT_BYTES:
+        raise StoreError(f"policy.toml has {len(data)} bytes; at most 64 KiB are read.")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise StoreError("policy.toml is not UTF-8 text.", do="Save it as UTF-8.") from error
+
+
+def policy_from(text: str) -> Policy:
+    """Read a policy from TOML text.
+
+    Raises:
+        StoreError: Listing every mistake.
     """
     import tomllib
 
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        values = tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise StoreError(f"policy.toml is not TOML: {error}.") from error
     defaults = asdict(Policy())
-    problems = [f"unknown key '{name}'" for name in values if name not in defaults]
+    problems = [
+        f"unknown key '{name}'{did_you_mean(name, list(defaults))}"
+        for name in values
+        if name not in defaults
+    ]
     for field in fields(Policy):
-        value = values.get(field.name, defaults[field.name])
-        if isinstance(value, list) and all(isinstance(item, str) for item in value):
-            value = tuple(value)
-        if isinstance(defaults[field.name], float) and type(value) is int:
-            value = float(value)
-        if type(value) is not type(defaults[field.name]) or (
-            isinstance(value, int | float) and not 0 <= value < math.inf
-        ):
-            kind = type(defaults[field.name]).__name__.replace("tuple", "list of texts")
-            problems.append(f"'{field.name}' is {value!r}, expected a {kind}, not negative")
-        values[field.name] = value
-    if values["isolation_min"] not in LEVELS:
-        problems.append(
-            f"'isolation_min' is {values['isolation_min']!r}, expected one of {', '.join(LEVELS)}"
+        values[field.name], wrong = _value(
+            field.name, values.get(field.name, defaults[field.name]), defaults[field.name]
         )
+        problems += wrong
+    if not problems:
+        problems += _beyond_types(values)
     if problems:
         raise StoreError(
             f"policy.toml: {'; '.join(problems)}.",
             do="Correct the file; its comments tell each rule.",
         )
     return Policy(**values)
+
+
+def _value(name: str, value: object, default: object) -> tuple[object, list[str]]:
+    """Return a value as a policy holds it, and what is wrong with its type."""
+    if isinstance(value, list) and all(isinstance(item, str) for item in value):
+        value = tuple(value)
+    if isinstance(default, float) and type(value) is int:
+        value = float(value)
+    negative = isinstance(value, int | float) and not 0 <= value < math.inf
+    if type(value) is type(default) and not negative:
+        return value, []
+    kind = type(default).__name__.replace("tuple", "list of texts")
+    return value, [f"'{name}' is {value!r:.60}, expected a {kind}, not negative"]
+
+
+def _beyond_types(values: Mapping[str, Any]) -> list[str]:
+    """Say what is wrong with values of the right type."""
+    hours, days = values["compute_hours"], values["compute_days"]
+    found = list(window.mistakes(hours, days, values["time_zone"]))
+    if values["isolation_min"] not in LEVELS:
+        level = values["isolation_min"]
+        found.append(f"'isolation_min' is {level!r}, expected one of {', '.join(LEVELS)}")
+    return found

@@ -16,7 +16,7 @@ import hashlib
 
 from fedpet.federation.messages import Request
 from fedpet.node.policy import Policy
-from fedpet.node.store import Begun, Store
+from fedpet.node.store import Store
 from fedpet.plan import Plan
 
 
@@ -79,19 +79,8 @@ def objections(
     return tuple(found)
 
 
-def begun_by(request: Request, *, cohort: str, edition: str, at: str) -> Begun:
-    """Return the experiment of a request, as it begins."""
-    return Begun(
-        experiment=request.experiment,
-        plan=request.plan,
-        cohort=cohort,
-        edition=edition,
-        begun_at=at,
-    )
-
-
 def _beyond_the_plan(request: Request, plan: Plan) -> list[str]:
-    """Object to a fit that the plan does not have; its rounds are those of `training`."""
+    """Object to a fit that the plan does not have; `training.loop` knows its rounds."""
     if request.kind != "train":
         return []
     choice = request.body.get("select")
@@ -99,7 +88,4 @@ def _beyond_the_plan(request: Request, plan: Plan) -> list[str]:
     folds = plan.evaluation.folds
     if fold is not None and (type(fold) is not int or not 0 <= fold < folds):
         return [f"The plan has folds 0 to {folds - 1}, and no other."]
-    number, rounds = request.body.get("round"), plan.training.rounds
-    if type(number) is int and number > rounds:
-        return [f"The plan has rounds 1 to {rounds}; this is round {number}."]
     return []

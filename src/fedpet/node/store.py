@@ -109,6 +109,23 @@ class Begun:
     begun_at: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Absent:
+    """A subject that no answer may be about.
+
+    Args:
+        subject: Pseudonym.
+        why: `withdrawn`, or `resting` beside those who withdrew.
+        since: When it was written down.
+        person: Who wrote it down.
+    """
+
+    subject: str
+    why: str
+    since: str
+    person: str
+
+
 class Store:
     """Plans, decisions, experiments and absent subjects of one node, in `<folder>/state.db`.
 
@@ -329,10 +346,10 @@ class Store:
                     (subject, why, now(), person),
                 )
 
-    def absent(self) -> list[tuple[str, str, str, str]]:
-        """Return who is absent: pseudonym, why, since when, who wrote it down."""
+    def absent(self) -> list[Absent]:
+        """Return who is absent, in the order in which it was written down."""
         rows = self._rows("select subject, why, since, person from absent order by rowid")
-        return [(s, w, at, p) for s, w, at, p in rows]
+        return [Absent(subject=s, why=w, since=at, person=p) for s, w, at, p in rows]
 
 
 def now() -> str:
