@@ -19,6 +19,8 @@ from fedpet.parameters import Parameters, from_bytes, to_bytes
 HEADER_LIMIT_BYTES = 1 << 20
 Status = Literal["ok", "refused", "failed"]
 TYPES: Mapping[str, type] = {
+    "heads": dict,
+    "head": dict,
     **dict.fromkeys(("site", "experiment", "plan", "step", "kind", "status"), str),
     "body": dict,
     "attempt": int,
