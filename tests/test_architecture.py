@@ -60,7 +60,8 @@ from fedpet.federation.arms import fit_cox, train_federated
 from fedpet.federation.asking import Execution
 from fedpet.federation.journal import Journal
 from fedpet.federation.messages import Reply, decode, encode
-from fedpet.federation.preparation import enrol, everybody, moments_of
+from fedpet.federation.moments import moments_of
+from fedpet.federation.preparation import enrol, everybody
 from fedpet.plan import Inputs, Plan, Training, fingerprint
 from fedpet.survival import cox
 from fedpet.survival.baseline import exposure_sums

@@ -65,6 +65,9 @@ class Inputs:
         clinical: Columns of the clinical table, by canonical name.
         biomarkers: Image biomarkers, by name in `fedpet.biomarkers`.
         log: Columns taken as log(1 + x) before standardisation.
+        harmonise: Columns from which ComBat takes out what hospitals' scanners add.
+        preserve: Columns whose effect on those stays in.
+        harmonise_to: The hospital whose scanner the others are moved to; none unless told.
         spacing_mm: Voxel size of the grid on which every site prepares its images.
     """
 
@@ -73,6 +76,9 @@ class Inputs:
     clinical: Annotated[tuple[Name, ...], Len(1, 500)]
     biomarkers: Annotated[tuple[Name, ...], Len(0, 500)]
     log: Annotated[tuple[Name, ...], Len(0, 1000)] = ()
+    harmonise: Annotated[tuple[Name, ...], Len(0, 500)] = ()
+    preserve: Annotated[tuple[Name, ...], Len(0, 100)] = ()
+    harmonise_to: Annotated[str, Len(0, 80)] = ""
     spacing_mm: Annotated[float, Ge(1), Le(16)] = 4.0
 
 
@@ -348,8 +354,26 @@ def _about_inputs(inputs: Inputs, evaluation: Evaluation) -> list[tuple[str, str
     for name in inputs.log:
         if name not in (*inputs.clinical, *inputs.biomarkers):
             found.append(("inputs.log", f"'{name}' is not among the inputs."))
+    found += _about_harmonising(inputs, evaluation)
     if "tmtv" in evaluation.baselines and "tmtv_ml" not in inputs.biomarkers:
         found.append(("evaluation.baselines", "'tmtv' needs tmtv_ml among inputs.biomarkers."))
+    return found
+
+
+def _about_harmonising(inputs: Inputs, evaluation: Evaluation) -> list[tuple[str, str]]:
+    found = []
+    for key, names in (("harmonise", inputs.harmonise), ("preserve", inputs.preserve)):
+        found += _twice(f"inputs.{key}", names)
+        for name in names:
+            if name not in (*inputs.clinical, *inputs.biomarkers):
+                found.append((f"inputs.{key}", f"'{name}' is not among the inputs."))
+    for name in sorted(set(inputs.harmonise) & set(inputs.preserve)):
+        found.append(("inputs.preserve", f"'{name}' is also harmonised."))
+    if inputs.preserve and not inputs.harmonise:
+        found.append(("inputs.preserve", "There is nothing to harmonise."))
+    if inputs.harmonise_to and evaluation.scheme == "held-out-sites":
+        why = "A hospital that is held out cannot be the one that others are moved to."
+        found.append(("inputs.harmonise_to", why))
     return found
 
 

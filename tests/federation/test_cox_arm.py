@@ -6,7 +6,8 @@ import pytest
 from federated import federation
 from fedpet.cohort.samples import Cohort, Outcome
 from fedpet.federation.arms import fit_cox
-from fedpet.federation.preparation import enrol, everybody, moments_of
+from fedpet.federation.moments import moments_of
+from fedpet.federation.preparation import enrol, everybody
 from fedpet.node.policy import Policy
 from fedpet.plan import Cox, Endpoints, Evaluation, Inputs, Plan, Sites
 from references import LUNG_COVARIATES, lung, reference

@@ -64,9 +64,15 @@ def _computed(plan: Plan) -> tuple[str, ...]:
     if model.code:
         network = f"A network of the plan's own ({model.code})"
     log = f" Taken as logarithms: {_listed(inputs.log)}." if inputs.log else ""
+    combat = ""
+    if inputs.harmonise:
+        kept = f", the effect of {_listed(inputs.preserve)} kept" if inputs.preserve else ""
+        combat = f" Harmonised between hospitals (ComBat{kept}): {_listed(inputs.harmonise)}."
+        if inputs.harmonise_to:
+            combat += f" {inputs.harmonise_to} releases their means and spreads."
     return (
         f"From the table: {_listed(inputs.clinical)}.",
-        f"From the lesions: {_listed(inputs.biomarkers) or 'nothing'}.{log}",
+        f"From the lesions: {_listed(inputs.biomarkers) or 'nothing'}.{log}{combat}",
         f"From the images: PET projections on a grid of {inputs.spacing_mm:g} mm.",
         "A Cox model on table and lesions, exact, stratified by hospital, "
         f"ridge {plan.cox.ridge:g}, {plan.cox.ties} ties.",

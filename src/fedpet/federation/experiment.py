@@ -24,13 +24,12 @@ from fedpet.federation.arms import (
 )
 from fedpet.federation.asking import Execution
 from fedpet.federation.evaluation import judge, judge_each, layers_of, local_layers
+from fedpet.federation.moments import Moments, moments_of
 from fedpet.federation.preparation import (
     Fold,
-    Moments,
     enrol,
     everybody,
     folds_of,
-    moments_of,
 )
 from fedpet.federation.records import Finished, Record
 from fedpet.federation.results import Context, Evidence, Judged, results_of

@@ -1,19 +1,15 @@
-"""Before any model: who takes part, who is held out, and how covariates are scaled."""
+"""Before any model: who takes part, and who is held out."""
 
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from fedpet.errors import PlanError, UpdateError
-from fedpet.federation.asking import Execution, Question, answered, ask, by_site
+from fedpet.federation.asking import Execution, Question, ask, by_site
 from fedpet.federation.records import Record, SiteEnrolled
-from fedpet.parameters import Array
 from fedpet.plan import Evaluation, Plan
-from fedpet.survival.preprocessing import Preprocessing, fit_preprocessing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,87 +175,3 @@ def everybody(enrolled: Enrolled) -> Fold:
         train_part="all",
         test_part="all",
     )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Moments:
-    """Summed moments of a fold's training subjects, column by column.
-
-    Args:
-        columns: Names of the columns.
-        log: Columns taken as log(1 + x) first.
-        subjects: Number of training subjects.
-        first: `count` and `sum`, each [columns].
-        second: `count` and `sum_squares` about the mean, each [columns].
-    """
-
-    columns: tuple[str, ...]
-    log: tuple[str, ...]
-    subjects: int
-    first: Mapping[str, Array]
-    second: Mapping[str, Array]
-
-    def preprocessing(self, columns: tuple[str, ...]) -> Preprocessing:
-        """Return scaling and imputation for some of the columns."""
-        index = [self.columns.index(name) for name in columns]
-        return fit_preprocessing(
-            {name: array[index] for name, array in self.first.items()},
-            {name: array[index] for name, array in self.second.items()},
-            columns=columns,
-            log=tuple(name for name in columns if name in self.log),
-            subjects=self.subjects,
-        )
-
-
-def moments_of(run: Execution, fold: Fold) -> Generator[Record, None, tuple[Fold, Moments]]:
-    """Sum the moments of the training subjects in two passes.
-
-    Returns:
-        The fold with the sites that answered, and the moments.
-    """
-    inputs = run.plan.inputs
-    columns = (*inputs.clinical, *inputs.biomarkers)
-    body = {"columns": list(columns), "select": fold.training()}
-    counted = yield from ask(
-        run,
-        Question(
-            step=f"{fold.path}/count",
-            label=f"Counting, {fold.label}",
-            kind="count",
-            sites=fold.train_sites,
-            body={"select": fold.training()},
-        ),
-    )
-    fold = replace(fold, train_sites=answered(counted))
-    first = yield from ask(
-        run,
-        Question(
-            step=f"{fold.path}/means",
-            label=f"Means of the covariates, {fold.label}",
-            kind="moments",
-            sites=fold.train_sites,
-            body=body,
-        ),
-    )
-    fold = replace(fold, train_sites=answered(first))
-    count = first.arrays["count"]
-    center = np.divide(first.arrays["sum"], count, out=np.zeros_like(count), where=count > 0)
-    second = yield from ask(
-        run,
-        Question(
-            step=f"{fold.path}/spreads",
-            label=f"Spreads of the covariates, {fold.label}",
-            kind="moments",
-            sites=fold.train_sites,
-            body=body,
-            arrays={"center": center},
-        ),
-    )
-    moments = Moments(
-        columns=columns,
-        log=tuple(inputs.log),
-        subjects=int(counted.arrays["subjects"].sum()),
-        first=first.arrays,
-        second=second.arrays,
-    )
-    return replace(fold, train_sites=answered(second)), moments

@@ -16,8 +16,10 @@ from typing import TypeVar
 from fedpet.errors import NotFoundError
 from fedpet.federation.arms import Fitted
 from fedpet.federation.asking import Execution
+from fedpet.federation.harmonising import Harmonised
 from fedpet.federation.records import Record, StepClosed
 from fedpet.federation.statistics.account import Account, account_of
+from fedpet.federation.statistics.combat import combat
 from fedpet.federation.statistics.cross_site import (
     CrossSiteMatrix,
     LeaveOneSiteOut,
@@ -178,3 +180,7 @@ class Federation:
     ) -> CrossSiteMatrix:
         """Fit at each site alone, judge each model at every site."""
         return self.answer(cross_site_matrix(self.execution, estimator, endpoint=endpoint))
+
+    def combat(self) -> Harmonised:
+        """Fit the plan's harmonisation over all sites, in two sums."""
+        return self.answer(combat(self.execution))

@@ -11,7 +11,7 @@ from fedpet.training.work import WORK
 
 RELEASES = {
     "counts": ("count",),
-    "site-results": ("concordance", "site-performance"),
+    "site-results": ("concordance", "site-performance", "combat-reference"),
     "table-1": ("describe-site",),
     "local-model": ("train", "fit-cox"),
 }

@@ -9,10 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedpet.errors import DataError
+from fedpet.survival.combat import Combat
 
 Floats = NDArray[np.float64]
 MONTH_DAYS = 30.4375
 MISSING_MIN = 5
+COMBAT = "combat."
 
 
 def moment_sums(
@@ -38,7 +40,7 @@ def moment_sums(
         >>> sums["count"].tolist(), sums["sum"].tolist()
         ([2.0], [4.0])
     """
-    values = _logged(table, log)
+    values = logged(table, log)
     known = ~np.isnan(values)
     count = known.sum(axis=0).astype(np.float64)
     if center is None:
@@ -57,6 +59,7 @@ class Preprocessing:
         mean: [p], after the logarithm, over all training subjects.
         sd: [p], population standard deviation about `mean`.
         indicator: [p], columns that get a missingness indicator.
+        combat: Harmonisation of the plan's features between hospitals, before scaling; or None.
     """
 
     columns: tuple[str, ...]
@@ -64,6 +67,7 @@ class Preprocessing:
     mean: Floats
     sd: Floats
     indicator: NDArray[np.bool_]
+    combat: Combat | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -81,7 +85,11 @@ class Preprocessing:
         A missing value becomes the mean, that is 0; where missingness is frequent enough to be
         told apart, its indicator carries the difference, so that no information is made up.
         """
-        standard = (_logged(table, self.log) - self.mean) / self.sd
+        return self.scaled(logged(table, self.log))
+
+    def scaled(self, values: Floats) -> Floats:
+        """Return the design matrix of values that are already logarithms, and harmonised."""
+        standard = (values - self.mean) / self.sd
         missing = np.isnan(standard)
         filled = np.where(missing, 0.0, standard)
         return np.concatenate([filled, missing[:, self.indicator].astype(np.float64)], axis=1)
@@ -93,7 +101,7 @@ class Preprocessing:
             "mean": self.mean,
             "sd": self.sd,
             "indicator": self.indicator.astype(np.float64),
-        }
+        } | combat_arrays(self.combat)
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Floats], *, columns: Sequence[str]) -> Preprocessing:
@@ -111,6 +119,7 @@ class Preprocessing:
             mean=arrays["mean"],
             sd=arrays["sd"],
             indicator=arrays["indicator"] > 0,
+            combat=combat_of(arrays),
         )
 
 
@@ -121,6 +130,7 @@ def fit_preprocessing(
     columns: Sequence[str],
     log: Sequence[str],
     subjects: int,
+    combat: Combat | None = None,
 ) -> Preprocessing:
     """Fit scaling and imputation from the two passes' sums.
 
@@ -149,10 +159,36 @@ def fit_preprocessing(
         mean=mean,
         sd=sd,
         indicator=(missing >= MISSING_MIN) & (count >= MISSING_MIN),
+        combat=combat,
     )
 
 
-def _logged(table: Floats, log: NDArray[np.bool_]) -> Floats:
+def combat_arrays(combat: Combat | None) -> dict[str, Floats]:
+    """Return a harmonisation as arrays beside those of a scaling; nothing for none."""
+    arrays = combat.to_arrays() if combat else {}
+    return {f"{COMBAT}{name}": array for name, array in arrays.items()}
+
+
+def combat_of(arrays: Mapping[str, Floats]) -> Combat | None:
+    """Read what `combat_arrays` wrote.
+
+    Raises:
+        DataError: If an array is missing, or shapes do not agree.
+    """
+    carried = {
+        name.removeprefix(COMBAT): array
+        for name, array in arrays.items()
+        if name.startswith(COMBAT)
+    }
+    return Combat.from_arrays(carried) if carried else None
+
+
+def logged(table: Floats, log: NDArray[np.bool_]) -> Floats:
+    """Return a table with some columns as log(1 + x).
+
+    Raises:
+        DataError: If a value to be taken as log(1 + x) is negative.
+    """
     values = np.array(table, np.float64)
     if (values[:, log] < 0).any():
         raise DataError("A covariate to be taken as log(1 + x) holds negative values.")

@@ -13,6 +13,7 @@ from fedpet.parameters import Array, Parameters
 from fedpet.plan import Plan
 from fedpet.survival import cox, newton
 from fedpet.survival.baseline import exposure_sums, piecewise_hazard
+from fedpet.survival.combat import confounding_sums
 from fedpet.survival.grid import grid_of
 from fedpet.survival.kaplan_meier import event_table
 from fedpet.survival.preprocessing import fit_preprocessing, moment_sums
@@ -95,6 +96,17 @@ def fit_cox(cohort: Cohort, plan: Plan, body: Body, arrays: Parameters) -> dict[
     beta[np.concatenate([np.ones(len(columns), bool), prep.indicator])] = fit.params
     carried = {f"prep.{name}": array for name, array in prep.to_arrays().items()}
     return {**carried, "cox.beta": beta, "cox.hazard": hazard}
+
+
+def confounding(cohort: Cohort, plan: Plan, body: Body, arrays: Parameters) -> dict[str, Array]:
+    """Sum events and days by interval; or, at `hazard`, compare events with those expected."""
+    rows, time, event = known_outcome(cohort, plan, body)
+    edges = edges_days(plan)
+    if "hazard" not in arrays:
+        return dict(exposure_sums(np.zeros(len(rows)), time, event, edges))
+    ends = np.append(edges[1:], np.inf)
+    days = np.clip(np.minimum(time[:, None], ends) - edges, 0.0, None)
+    return dict(confounding_sums(days @ arrays["hazard"], event))
 
 
 def _at_horizons(plan: Plan, survival: Floats) -> Floats:

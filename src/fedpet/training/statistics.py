@@ -15,7 +15,8 @@ from fedpet.plan import Plan
 from fedpet.survival import cox
 from fedpet.survival.baseline import exposure_sums
 from fedpet.survival.preprocessing import MONTH_DAYS, Preprocessing, moment_sums
-from fedpet.training.selection import columns_of, labels_of, select
+from fedpet.training.harmonising import values_of
+from fedpet.training.selection import labels_of, select
 
 Floats = NDArray[np.float64]
 Body = Mapping[str, Any]
@@ -44,8 +45,8 @@ def moments(cohort: Cohort, plan: Plan, body: Body, arrays: Parameters) -> dict[
     rows = select(cohort, plan, body["select"])
     columns = list(body["columns"])
     log = np.array([name in plan.inputs.log for name in columns], bool)
-    table = columns_of(cohort, plan, columns)[rows]
-    return moment_sums(table, log=log, center=arrays.get("center"))
+    values = values_of(cohort, plan, body, arrays, log=log)[rows]
+    return moment_sums(values, log=np.zeros(len(columns), bool), center=arrays.get("center"))
 
 
 def cox_model(cohort: Cohort, plan: Plan, body: Body, arrays: Parameters) -> dict[str, Floats]:
@@ -86,7 +87,8 @@ def preprocessing(body: Body, arrays: Parameters) -> Preprocessing:
 
 def design(cohort: Cohort, plan: Plan, body: Body, arrays: Parameters) -> Floats:
     """Return the design matrix of every subject, [subjects, q], without missing values."""
-    return preprocessing(body, arrays).transform(columns_of(cohort, plan, body["columns"]))
+    prep = preprocessing(body, arrays)
+    return prep.scaled(values_of(cohort, plan, body, arrays, log=prep.log))
 
 
 def known_outcome(

@@ -10,7 +10,15 @@ import torch
 from fedpet.cohort.samples import Cohort
 from fedpet.parameters import Array, Parameters
 from fedpet.plan import Plan
-from fedpet.training import describe, evaluate, judging, loop, screen, statistics
+from fedpet.training import (
+    describe,
+    evaluate,
+    harmonising,
+    judging,
+    loop,
+    screen,
+    statistics,
+)
 
 Work: TypeAlias = Callable[[Cohort, Plan, Mapping[str, Any], Parameters], Mapping[str, Array]]
 
@@ -29,6 +37,9 @@ WORK: Mapping[str, Work] = {
     "site-performance": judging.own_performance,
     "fit-cox": judging.fit_cox,
     "screen-cutpoints": screen.cutpoints,
+    "combat": harmonising.sums,
+    "combat-reference": harmonising.reference,
+    "combat-confounding": judging.confounding,
     "describe-moments": describe.moments,
     "describe-histogram": describe.histogram,
     "describe-levels": describe.levels,

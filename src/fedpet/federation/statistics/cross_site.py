@@ -16,7 +16,7 @@ import numpy as np
 from fedpet.errors import FedpetError, UpdateError
 from fedpet.federation.arms import Fitted, initial_network, train_at
 from fedpet.federation.asking import Execution, Question, ask, by_site
-from fedpet.federation.preparation import moments_of
+from fedpet.federation.moments import moments_of
 from fedpet.federation.records import Record
 from fedpet.federation.statistics.performance import (
     COX,

@@ -11,7 +11,8 @@ import numpy as np
 from fedpet.errors import DataError, PlanError
 from fedpet.federation.arms import Fitted, fit_cox, initial_network, train_federated
 from fedpet.federation.asking import Execution, answered
-from fedpet.federation.preparation import Fold, moments_of
+from fedpet.federation.moments import moments_of
+from fedpet.federation.preparation import Fold
 from fedpet.federation.records import Record
 from fedpet.federation.statistics.question import (
     EVERYBODY,
