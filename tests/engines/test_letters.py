@@ -12,7 +12,18 @@ from fedpet.errors import FedpetError, RefusalError, UpdateError
 from fedpet.federation.messages import Reply, Request, decode, encode, header_of, message_of
 from fedpet.privacy.identity import Identity
 
-HEADER = "site experiment plan step kind body attempt status reasons seconds".split()
+HEADER = [
+    "site",
+    "experiment",
+    "plan",
+    "step",
+    "kind",
+    "body",
+    "attempt",
+    "status",
+    "reasons",
+    "seconds",
+]
 AUTHOR, STRANGER = Identity(bytes(range(32))), Identity(bytes(32))
 LETTER = Letter(
     federation="f",

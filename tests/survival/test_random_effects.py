@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fedpet.errors import DataError
-from fedpet.survival.random_effects import random_effects
+from fedpet.survival.random_effects import effect_sums, random_effects, summary
 from references import reference
 
 ESTIMATES = st.lists(st.tuples(st.floats(-3, 3), st.floats(0.05, 2)), min_size=1, max_size=12).map(
@@ -71,3 +71,42 @@ def test_what_cannot_be_summarised_is_refused(estimates, errors):
     """Never a NaN carried on in silence."""
     with pytest.raises(DataError):
         random_effects(np.array(estimates), np.array(errors))
+
+
+@pytest.mark.parametrize("method", ["dersimonian-laird", "reml"])
+@pytest.mark.parametrize("name", ["bcg", "lung_sites"])
+def test_hartung_and_knapp_equal_metafor(name, method):
+    """Thirteen trials of BCG, and nine hospitals of the lung data: the t interval of `knha`."""
+    data = reference("cox_curves")[name]
+    found = random_effects(
+        data["estimate"], np.sqrt(data["variance"]), method=method, hartung_knapp=True
+    )
+    estimate, se, low, high, tau2, q, i2, *_ = data[f"{'reml' if method == 'reml' else 'dl'}_knha"]
+    np.testing.assert_allclose(
+        [found.estimate, found.se, found.low, found.high], [estimate, se, low, high], atol=1e-8
+    )
+    np.testing.assert_allclose([found.tau2, found.q, found.i2 * 100], [tau2, q, i2], atol=1e-7)
+
+
+def test_hospitals_that_add_sums_give_what_a_list_of_estimates_gives():
+    """Nobody has to tell its own estimate; a hospital without one adds zeros."""
+    data = reference("cox_curves")["bcg"]
+    y, v = data["estimate"], data["variance"]
+    walk = summary(method="reml", hartung_knapp=True)
+    tau2, center = next(walk)
+    while True:
+        parts = [
+            effect_sums(y[i : i + 1], v[i : i + 1], tau2=tau2, center=center) for i in range(14)
+        ]
+        try:
+            tau2, center = walk.send({name: sum(one[name] for one in parts) for name in parts[0]})
+        except StopIteration as stop:
+            found = stop.value
+            break
+    listed = random_effects(y, np.sqrt(v), method="reml", hartung_knapp=True)
+    assert found.sites == 13
+    np.testing.assert_allclose(
+        [found.estimate, found.se, found.tau2, found.q],
+        [listed.estimate, listed.se, listed.tau2, listed.q],
+        rtol=1e-9,
+    )

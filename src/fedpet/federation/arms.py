@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,14 +12,15 @@ from numpy.typing import NDArray
 
 from fedpet.errors import UpdateError
 from fedpet.federation.asking import Execution, Question, answered, ask, by_site
-from fedpet.federation.journal import Closed
+from fedpet.federation.newton_walk import DropoutError, climb
 from fedpet.federation.preparation import Fold
 from fedpet.federation.records import Record, RoundClosed
 from fedpet.federation.strategies import strategy_of
 from fedpet.parameters import Array
 from fedpet.plan import Plan
-from fedpet.survival import cox, newton
+from fedpet.survival import cox
 from fedpet.survival.baseline import piecewise_hazard
+from fedpet.survival.newton import CoxFit
 from fedpet.survival.preprocessing import Preprocessing
 
 
@@ -65,16 +67,9 @@ class Fitted:
         return body, arrays
 
 
-class _DropoutError(Exception):
-    """A site dropped out in the middle of a Newton fit."""
-
-    def __init__(self, sites: tuple[str, ...]) -> None:
-        self.sites = sites
-
-
 def fit_cox(
     run: Execution, fold: Fold, prep: Preprocessing, *, arm: str, endpoint: str, site: str | None
-) -> Generator[Record, None, tuple[Fitted, newton.CoxFit]]:
+) -> Generator[Record, None, tuple[Fitted, CoxFit]]:
     """Fit the site-stratified ridge Cox model by Newton steps on sums, then its baseline.
 
     A site that drops out between two steps is left out and the fit begins again without it.
@@ -96,38 +91,24 @@ def fit_cox(
         "select": select,
     }
     sites_min = 1 if site is not None else None
-    records: list[Record] = []
     while True:
         path = f"{fold.path}/{arm}/{endpoint}/{len(sites)}-sites"
-        steps = 0
-
-        def evaluate(
-            beta: NDArray[np.float64], *, path: str = path, sites: tuple[str, ...] = sites
-        ) -> cox.CoxSums:
-            nonlocal steps
-            steps += 1
-            question = Question(
-                step=f"{path}/newton-{steps:02d}",
-                label=f"Cox model for {endpoint}, {fold.label}",
-                kind="cox",
-                sites=sites,
-                body=body,
-                arrays={**arrays, "beta": beta},
-                sites_min=sites_min,
-            )
-            closed = _drain(ask(run, question), records)
-            if answered(closed) != sites:
-                raise _DropoutError(answered(closed))
-            return cox.from_arrays(closed.arrays)
-
+        question = Question(
+            step=path,
+            label=f"Cox model for {endpoint}, {fold.label}",
+            kind="cox",
+            sites=sites,
+            body=body,
+            arrays=arrays,
+            sites_min=sites_min,
+        )
         try:
-            fit = newton.fit(evaluate, covariates=prep.names, ridge=run.plan.cox.ridge)
+            fit = yield from climb(
+                partial(_evaluate, run, question), covariates=prep.names, ridge=run.plan.cox.ridge
+            )
             break
-        except _DropoutError as changed:
+        except DropoutError as changed:
             sites = changed.sites
-        finally:
-            yield from records
-            records.clear()
     model = {**arrays, "cox.beta": fit.params}
     summed = yield from ask(
         run,
@@ -150,6 +131,25 @@ def fit_cox(
         sites=sites,
     )
     return fitted, fit
+
+
+def _evaluate(
+    run: Execution, question: Question, number: int, beta: NDArray[np.float64]
+) -> Generator[Record, None, cox.CoxSums]:
+    """Ask for the sums at one beta.
+
+    Raises:
+        DropoutError: If a site is no longer among those that answer.
+    """
+    asked = replace(
+        question,
+        step=f"{question.step}/newton-{number:02d}",
+        arrays={**question.arrays, "beta": beta},
+    )
+    closed = yield from ask(run, asked)
+    if answered(closed) != question.sites:
+        raise DropoutError(answered(closed))
+    return cox.from_arrays(closed.arrays)
 
 
 def initial_network(
@@ -342,13 +342,3 @@ def _loss(summed: Mapping[str, Array]) -> float:
             weight = summed[f"weight.{name.removeprefix('loss.')}"].sum()
             mean += float(array.sum() / weight) if weight > 0 else 0.0
     return mean
-
-
-def _drain(step: Generator[Record, None, Closed], records: list[Record]) -> Closed:
-    """Run a step to its end where nothing can be yielded; keep what it tells."""
-    while True:
-        try:
-            records.append(next(step))
-        except StopIteration as stop:
-            closed: Closed = stop.value
-            return closed

@@ -11,21 +11,24 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Sequence
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from fedpet.errors import NotFoundError
 from fedpet.federation.arms import Fitted
 from fedpet.federation.asking import Execution
+from fedpet.federation.fitted_cox import FittedCox
 from fedpet.federation.harmonising import Harmonised
 from fedpet.federation.records import Record, StepClosed
 from fedpet.federation.statistics.account import Account, account_of
 from fedpet.federation.statistics.combat import combat
+from fedpet.federation.statistics.cox import CoxOptions, cox
 from fedpet.federation.statistics.cross_site import (
     CrossSiteMatrix,
     LeaveOneSiteOut,
     cross_site_matrix,
     leave_one_site_out,
 )
+from fedpet.federation.statistics.curves import Comparison, Curves, Groups, curves, log_rank
 from fedpet.federation.statistics.describe import Description, describe
 from fedpet.federation.statistics.performance import (
     COX,
@@ -42,8 +45,10 @@ from fedpet.federation.statistics.table_one import (
     find_duplicates,
     table_one,
 )
+from fedpet.federation.statistics.time_grid import WEEKS, TimeGrid
 from fedpet.survival.binary import BinaryPerformance
 from fedpet.survival.censoring import When
+from fedpet.survival.kaplan_meier import Limits
 
 Result = TypeVar("Result")
 
@@ -184,3 +189,94 @@ class Federation:
     def combat(self) -> Harmonised:
         """Fit the plan's harmonisation over all sites, in two sums."""
         return self.answer(combat(self.execution))
+
+    def kaplan_meier(
+        self,
+        endpoint: str,
+        *,
+        by: Groups | None = None,
+        subjects: Subjects = EVERYBODY,
+        entry: str | None = None,
+        grid: TimeGrid = WEEKS,
+        limits: Limits = "log-log",
+    ) -> Curves:
+        """Estimate survival of each group: Kaplan-Meier, Nelson-Aalen, medians, restricted means.
+
+        Args:
+            endpoint: One of the plan's survival endpoints.
+            by: Groups; everybody in one unless told.
+            subjects: Whom it is about.
+            entry: A column: days at which a subject comes under observation.
+            grid: Cells of time.
+            limits: `plain`, `log` or `log-log`.
+        """
+        return self.answer(
+            curves(
+                self.execution,
+                endpoint,
+                by=by,
+                subjects=subjects,
+                entry=entry,
+                grid=grid,
+                limits=limits,
+            )
+        )
+
+    def log_rank(
+        self,
+        endpoint: str,
+        by: Groups | Literal["site"],
+        *,
+        strata: Literal["site", "none"] = "site",
+        rho: float = 0.0,
+        gamma: float = 0.0,
+        subjects: Subjects = EVERYBODY,
+        entry: str | None = None,
+        grid: TimeGrid = WEEKS,
+    ) -> Comparison:
+        """Compare survival of groups, within hospitals unless told, or of hospitals.
+
+        Args:
+            endpoint: One of the plan's survival endpoints.
+            by: Groups, or `site` to compare hospitals.
+            strata: `site`, or `none` for groups over all hospitals together.
+            rho: Fleming-Harrington weight of early differences.
+            gamma: Of late differences.
+            subjects: Whom it is about.
+            entry: A column: days at which a subject comes under observation.
+            grid: Cells of time, where events are counted on one.
+        """
+        return self.answer(
+            log_rank(
+                self.execution,
+                endpoint,
+                by,
+                strata=strata,
+                rho=rho,
+                gamma=gamma,
+                subjects=subjects,
+                entry=entry,
+                grid=grid,
+            )
+        )
+
+    def cox(
+        self,
+        endpoint: str,
+        covariates: Sequence[str],
+        *,
+        subjects: Subjects = EVERYBODY,
+        options: CoxOptions | None = None,
+    ) -> FittedCox:
+        """Fit a Cox model, exactly; every hospital has its own baseline hazard unless told.
+
+        Args:
+            endpoint: One of the plan's survival endpoints.
+            covariates: Columns of the plan; who lacks one is left out.
+            subjects: Whom it is about.
+            options: Strata, ties, ridge, late entry, robust errors.
+        """
+        model = self.answer(
+            cox(self.execution, endpoint, covariates, subjects=subjects, options=options)
+        )
+        return FittedCox.of(model, self)

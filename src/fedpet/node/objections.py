@@ -14,7 +14,10 @@ RELEASES = {
     "site-results": ("concordance", "site-performance", "combat-reference"),
     "table-1": ("describe-site",),
     "local-model": ("train", "fit-cox"),
+    "site-coefficients": ("cox-effect",),
+    "site-curves": ("curve",),
 }
+ALSO_SUMMED = ("count", "train", "cox-effect", "curve")  # answered without a release as well
 
 
 def to_the_work(request: Request, policy: Policy) -> tuple[str, ...]:
@@ -25,7 +28,7 @@ def to_the_work(request: Request, policy: Policy) -> tuple[str, ...]:
         found.append(f"'{kind:.80}' is not among the work that this node knows.")
     if release is None:
         for name, kinds in RELEASES.items():
-            if kind in kinds and kind not in ("count", "train"):
+            if kind in kinds and kind not in ALSO_SUMMED:
                 found.append(f"'{kind}' is answered as the release '{name}' only.")
         if kind == "train" and request.body.get("repeat", 1) != 1:
             found.append("Several rounds in a row are the release 'local-model'.")

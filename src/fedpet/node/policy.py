@@ -26,6 +26,7 @@ COMMENTS = {
     "# site-results (its own C-index), table-1 (its own means and counts, none below cell_min),\n"
     "# local-model (a model trained here only), duplicates (marks of its rows, summed with those\n"
     "# of other sites under a common salt, to look for subjects who are at two sites),\n"
+    "# site-coefficients (its own Cox model), site-curves (its own counts of events over time),\n"
     "# pooling (its subjects may lie beside those of other sites on one machine: public data).",
     "update_norm_max": "Largest L2 norm of a model update.",
     "plan_rounds_max": "Largest number of training rounds in one plan.",

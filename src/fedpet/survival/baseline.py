@@ -11,7 +11,12 @@ Floats = NDArray[np.float64]
 
 
 def exposure_sums(
-    log_hazard: Floats, time_days: Floats, event: NDArray[np.bool_], edges_days: Floats
+    log_hazard: Floats,
+    time_days: Floats,
+    event: NDArray[np.bool_],
+    edges_days: Floats,
+    *,
+    entry_days: Floats | None = None,
 ) -> dict[str, Floats]:
     """Sum a site's events and risk-weighted days under observation, interval by interval.
 
@@ -20,6 +25,7 @@ def exposure_sums(
         time_days: Follow-up, [n].
         event: Whether the event was seen, [n].
         edges_days: Interval edges from 0, [K + 1]; the last interval has no end.
+        entry_days: Time at which a subject comes under observation, [n], or None.
 
     Returns:
         `events` and `exposure`, each [K + 1]: for every interval and for the time behind the
@@ -33,7 +39,8 @@ def exposure_sums(
     """
     starts = edges_days
     ends = np.append(edges_days[1:], np.inf)
-    days = np.clip(np.minimum(time_days[:, None], ends) - starts, 0.0, None)
+    begin = starts if entry_days is None else np.maximum(entry_days[:, None], starts)
+    days = np.clip(np.minimum(time_days[:, None], ends) - begin, 0.0, None)
     which = np.clip(np.searchsorted(edges_days, time_days, side="left") - 1, 0, None)
     return {
         "events": np.bincount(which[event], minlength=len(starts)).astype(np.float64),

@@ -329,6 +329,8 @@ def _drop_or_raise(
             do="Set the ridge (cox.ridge in a plan) above 0, or remove the covariate.",
         )
     kept.remove(problem.index)
+    if not kept:
+        raise DataError(f"No covariate can be estimated. {problem.reason}")
     dropped.append((names[problem.index], problem.reason))
 
 

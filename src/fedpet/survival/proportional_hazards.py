@@ -105,40 +105,40 @@ def of_cells(transform: str, counts: Floats, edges: Floats) -> Floats:
     return ends if transform == "identity" else np.log(np.maximum(ends, 1e-300))
 
 
-def stratum_sums(
-    group: Subjects, hazard: Floats, times: Floats, steps: Steps, g: Floats
+def site_part(
+    group: Subjects, hazard: Floats, times: Floats, hazard_at: Floats, tied_at: Floats, g: Floats
 ) -> dict[str, Floats]:
-    """Return one stratum's part of U, I12 and I22, with g not centred.
+    """Return what the subjects of one stratum, or one site, add to U, I12 and I22.
 
     Args:
-        group: Its subjects.
+        group: The subjects.
         hazard: w times the case weight, [n].
         times: [m].
-        steps: At those times.
-        g: [m].
+        hazard_at: Increment of the baseline hazard at each time, [m].
+        tied_at: What those who die at a time are spared of it, [m].
+        g: [m], not centred.
     """
-    which = np.searchsorted(times, group.time[group.event])
-    own = event_part(group, g[which])
-    each = g[steps.time_index]
-    parts = {}
-    for name, factor in (("i12", g), ("i22", g**2)):
-        curved = curvature(group, hazard, times, factor * steps.hazard, factor * steps.tied_hazard)
-        weight = factor[steps.time_index] * steps.scale
-        parts[name] = pack(curved - outer(steps, weight))
+    own = g[np.searchsorted(times, group.time[group.event])]
+    curved = {
+        name: pack(curvature(group, hazard, times, factor * hazard_at, factor * tied_at))
+        for name, factor in (("i12", g), ("i22", g**2))
+    }
     return {
-        "score": own["score"] - (steps.scale * each) @ steps.mean,
-        "g": own["g"],
-        "events": own["events"],
-        **parts,
+        "score": (group.case[group.event] * own) @ group.x[group.event],
+        "g": np.array([own.sum()]),
+        "events": np.array([float(len(own))]),
+        **curved,
     }
 
 
-def event_part(group: Subjects, g: Floats) -> dict[str, Floats]:
-    """Return sums over a site's events alone: of g x, of g, and their number."""
+def less_means(parts: Mapping[str, Floats], steps: Steps, g: Floats) -> dict[str, Floats]:
+    """Return U, I12 and I22 from the sum of `site_part` over those who share a baseline."""
+    each = g[steps.time_index]
     return {
-        "score": (group.case[group.event] * g) @ group.x[group.event],
-        "g": np.array([g.sum()]),
-        "events": np.array([float(group.event.sum())]),
+        **parts,
+        "score": parts["score"] - (steps.scale * each) @ steps.mean,
+        "i12": parts["i12"] - pack(outer(steps, steps.scale * each)),
+        "i22": parts["i22"] - pack(outer(steps, steps.scale * each**2)),
     }
 
 
@@ -181,7 +181,8 @@ def stratified_sums(
         times, first = np.unique(both.time[both.event], return_index=True)
         steps = event_steps(risk_sums(group, hazard, times), efron=ties == "efron")
         g = both.x[both.event, -1][first]
-        for name, array in stratum_sums(group, hazard, times, steps, g).items():
+        parts = site_part(group, hazard, times, steps.hazard, steps.tied_hazard, g)
+        for name, array in less_means(parts, steps, g).items():
             total[name] = total[name] + array
     return total
 

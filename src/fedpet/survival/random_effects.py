@@ -3,10 +3,14 @@
 Every hospital gives an estimate and its standard error, for instance of a log hazard ratio or of
 its own C-index. Beside the common value and its interval stands the **prediction interval**: where
 the value of a hospital that took no part is expected to lie.
+
+All of it follows from a few sums over hospitals, so that no hospital has to tell its own estimate:
+`effect_sums` is what one adds, `summary` asks for the sums and ends with the result.
 """
 
 from __future__ import annotations
 
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -30,7 +34,7 @@ class RandomEffects:
         sites: Number of estimates, k.
         estimate: Mean weighted with 1 / (se^2 + tau^2).
         se: Its standard error.
-        low: Lower 95 % limit, normal.
+        low: Lower 95 % limit, normal, or t with k - 1 degrees of freedom (Hartung-Knapp).
         high: Upper 95 % limit.
         prediction_low: Lower limit of the 95 % prediction interval, t with k - 2 degrees of
             freedom; None with fewer than three estimates.
@@ -59,23 +63,22 @@ class RandomEffects:
     fixed_se: float
 
 
-def random_effects(estimates: Floats, errors: Floats, *, method: Method = "reml") -> RandomEffects:
+def random_effects(
+    estimates: Floats, errors: Floats, *, method: Method = "reml", hartung_knapp: bool = False
+) -> RandomEffects:
     """Summarise estimates of several hospitals that may differ beyond chance.
 
     Args:
         estimates: One per hospital, on a scale where they are about normal, [k].
         errors: Their standard errors, [k].
         method: `reml` (restricted maximum likelihood) or `dersimonian-laird` (moments).
+        hartung_knapp: Whether error and interval of the mean follow Hartung and Knapp.
 
     Returns:
         The summary; with one hospital its own estimate, without a variance between hospitals.
 
     Raises:
         DataError: If there is no estimate, one is not finite, or an error is not positive.
-
-    Source:
-        DerSimonian & Laird 1986; REML: Viechtbauer 2005, equation 10; I2: Higgins & Thompson 2002,
-        equation 9; prediction interval: Higgins, Thompson & Spiegelhalter 2009.
 
     Examples:
         >>> both = random_effects(np.array([0.2, 0.6, 0.4]), np.array([0.1, 0.1, 0.2]))
@@ -90,63 +93,144 @@ def random_effects(estimates: Floats, errors: Floats, *, method: Method = "reml"
             "A hospital's estimate is not finite, or its standard error is not positive.",
             do="Leave that hospital out of the summary and name it.",
         )
-    variance = se**2
-    fixed, fixed_se = _mean(y, variance)
-    q = float((((y - fixed) / se) ** 2).sum())
+    walk = summary(method=method, hartung_knapp=hartung_knapp)
+    tau2, center = next(walk)
+    while True:
+        try:
+            tau2, center = walk.send(effect_sums(y, se**2, tau2=tau2, center=center))
+        except StopIteration as stop:
+            found: RandomEffects = stop.value
+            return found
+
+
+def effect_sums(
+    estimates: Floats, variances: Floats, *, tau2: float, center: float
+) -> dict[str, Floats]:
+    """Return what some hospitals add to a summary; zeros for none.
+
+    Args:
+        estimates: [k].
+        variances: Squares of their standard errors, [k].
+        tau2: Variance between hospitals to weigh with, w = 1 / (variance + tau2).
+        center: About which residuals r are taken.
+
+    Returns:
+        `sites` [1]; `weight`, `weight2` and `weight3`: sums of w, w^2 and w^3, [1]; `first` and
+        `first2`: of w r and w^2 r; `second` and `second2`: of w r^2 and w^2 r^2.
+    """
+    w, r = 1.0 / (variances + tau2), estimates - center
+    return {
+        "sites": np.array([float(len(r))]),
+        **{
+            name: np.array([float(values.sum())])
+            for name, values in (
+                ("weight", w),
+                ("weight2", w**2),
+                ("weight3", w**3),
+                ("first", w * r),
+                ("first2", w**2 * r),
+                ("second", w * r**2),
+                ("second2", w**2 * r**2),
+            )
+        },
+    }
+
+
+def summary(
+    *, method: Method = "reml", hartung_knapp: bool = False
+) -> Generator[tuple[float, float], Mapping[str, Floats], RandomEffects]:
+    """Yield the tau2 and center at which `effect_sums` are needed; return the summary.
+
+    Args:
+        method: As in `random_effects`.
+        hartung_knapp: As in `random_effects`.
+
+    Raises:
+        DataError: If no hospital has an estimate.
+
+    Source:
+        DerSimonian & Laird 1986; REML: Viechtbauer 2005, equation 10; I2: Higgins & Thompson 2002,
+        equation 9; prediction interval: Higgins, Thompson & Spiegelhalter 2009; Hartung & Knapp
+        2001.
+    """
+    start = yield 0.0, 0.0
+    k = round(float(start["sites"].sum()))
+    if k == 0:
+        raise DataError(
+            "No hospital could estimate the coefficient from its own subjects.",
+            do="Use fewer covariates, or set a ridge.",
+        )
+    first = _Moments.of(start, center=0.0)
+    about_fixed = yield 0.0, first.mean
+    fixed = _Moments.of(about_fixed, center=first.mean)
     tau2 = 0.0
-    if len(y) > 1:
-        moments = _moments(y, variance, q)
-        tau2 = moments if method == "dersimonian-laird" else _reml(y, variance, start=moments)
-    mean, error = _mean(y, variance + tau2)
-    predicted = _prediction(mean, error, tau2, len(y))
+    if k > 1:
+        tau2 = max(0.0, (fixed.spread - (k - 1)) / (fixed.total - fixed.squares / fixed.total))
+        if method == "reml":
+            tau2 = yield from _reml(tau2, center=fixed.mean)
+    last = _Moments.of((yield tau2, fixed.mean), center=fixed.mean)
+    error, t_or_z = float(1 / np.sqrt(last.total)), Z95
+    if hartung_knapp and k > 1:
+        error = float(np.sqrt(last.spread / ((k - 1) * last.total)))
+        t_or_z = _t(k - 1)
+    predicted = _prediction(last.mean, error, tau2, k)
+    typical = (k - 1) * fixed.total / (fixed.total**2 - fixed.squares) if k > 1 else 1.0
     return RandomEffects(
         method=method,
-        sites=len(y),
-        estimate=mean,
+        sites=k,
+        estimate=last.mean,
         se=error,
-        low=mean - Z95 * error,
-        high=mean + Z95 * error,
+        low=last.mean - t_or_z * error,
+        high=last.mean + t_or_z * error,
         prediction_low=predicted[0],
         prediction_high=predicted[1],
         tau2=tau2,
-        q=q,
-        q_p=_chi_square_tail(q, len(y) - 1),
-        i2=tau2 / (tau2 + _typical(variance)),
-        fixed=fixed,
-        fixed_se=fixed_se,
+        q=fixed.spread,
+        q_p=_chi_square_tail(fixed.spread, k - 1),
+        i2=tau2 / (tau2 + typical),
+        fixed=fixed.mean,
+        fixed_se=float(1 / np.sqrt(fixed.total)),
     )
 
 
-def _mean(y: Floats, variance: Floats) -> tuple[float, float]:
-    weight = 1 / variance
-    return float((weight * y).sum() / weight.sum()), float(1 / np.sqrt(weight.sum()))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Moments:
+    """Sums about the weighted mean, from sums about any centre near it."""
+
+    mean: float
+    total: float
+    squares: float
+    cubes: float
+    spread: float
+    spread2: float
+
+    @classmethod
+    def of(cls, summed: Mapping[str, Floats], *, center: float) -> _Moments:
+        one = {name: float(array.sum()) for name, array in summed.items()}
+        off = one["first"] / one["weight"]
+        return cls(
+            mean=center + off,
+            total=one["weight"],
+            squares=one["weight2"],
+            cubes=one["weight3"],
+            spread=max(0.0, one["second"] - off**2 * one["weight"]),
+            spread2=one["second2"] - 2 * off * one["first2"] + off**2 * one["weight2"],
+        )
 
 
-def _typical(variance: Floats) -> float:
-    """Return the variance within hospitals that I2 compares with; any positive one for k = 1."""
-    weight = 1 / variance
-    spread = weight.sum() ** 2 - (weight**2).sum()
-    return float((len(variance) - 1) * weight.sum() / spread) if len(variance) > 1 else 1.0
-
-
-def _moments(y: Floats, variance: Floats, q: float) -> float:
-    weight = 1 / variance
-    scale = weight.sum() - (weight**2).sum() / weight.sum()
-    return max(0.0, float((q - (len(y) - 1)) / scale))
-
-
-def _reml(y: Floats, variance: Floats, *, start: float) -> float:
+def _reml(
+    start: float, *, center: float
+) -> Generator[tuple[float, float], Mapping[str, Floats], float]:
     """Fisher scoring, truncated at zero; the score of REML in tau^2."""
-    tau2 = start
+    tau2, change = start, np.inf
     for _ in range(STEPS_MAX):
-        weight = 1 / (variance + tau2)
-        total, squares, cubes = (float((weight**power).sum()) for power in (1, 2, 3))
-        residual = y - float((weight * y).sum()) / total
-        trace = total - squares / total
-        score = float((weight**2 * residual**2).sum()) - trace
-        information = squares - 2 * cubes / total + (squares / total) ** 2
+        at = _Moments.of((yield tau2, center), center=center)
+        score = at.spread2 - (at.total - at.squares / at.total)
+        information = at.squares - 2 * at.cubes / at.total + (at.squares / at.total) ** 2
         new = max(0.0, tau2 + score / information)
-        if abs(new - tau2) <= 1e-14 * (1e-6 + new):
+        before, change = change, abs(new - tau2)
+        # Sums that were rounded for masking stand still a little above float64's last digits.
+        if change <= 1e-12 * (1e-3 + new) or (change < 1e-7 and change >= before):
             return new
         tau2 = new
     return tau2
@@ -157,10 +241,14 @@ def _prediction(
 ) -> tuple[float | None, float | None]:
     if k < 3:
         return None, None
+    width = _t(k - 2) * float(np.sqrt(tau2 + error**2))
+    return mean - width, mean + width
+
+
+def _t(freedom: int) -> float:
     from scipy.stats import t
 
-    width = float(t.ppf(0.975, k - 2)) * float(np.sqrt(tau2 + error**2))
-    return mean - width, mean + width
+    return float(t.ppf(0.975, freedom))
 
 
 def _chi_square_tail(statistic: float, freedom: int) -> float | None:

@@ -12,11 +12,10 @@ from fedpet.cohort.samples import Cohort
 from fedpet.errors import UpdateError
 from fedpet.parameters import Parameters
 from fedpet.plan import Plan
-from fedpet.survival import cox
 from fedpet.survival.baseline import exposure_sums
 from fedpet.survival.preprocessing import MONTH_DAYS, Preprocessing, moment_sums
 from fedpet.training.harmonising import values_of
-from fedpet.training.selection import labels_of, select
+from fedpet.training.selection import columns_of, labels_of, select
 
 Floats = NDArray[np.float64]
 Body = Mapping[str, Any]
@@ -49,25 +48,12 @@ def moments(cohort: Cohort, plan: Plan, body: Body, arrays: Parameters) -> dict[
     return moment_sums(values, log=np.zeros(len(columns), bool), center=arrays.get("center"))
 
 
-def cox_model(cohort: Cohort, plan: Plan, body: Body, arrays: Parameters) -> dict[str, Floats]:
-    """Sum log-likelihood, gradient and information of the Cox model at `beta`."""
-    rows, time, event = known_outcome(cohort, plan, body)
-    sums = cox.cox_sums(
-        design(cohort, plan, body, arrays)[rows],
-        time,
-        event,
-        arrays["beta"],
-        strata=stratum_codes(cohort)[rows],
-        ties=plan.cox.ties,
-    )
-    return cox.to_arrays(sums)
-
-
 def exposure(cohort: Cohort, plan: Plan, body: Body, arrays: Parameters) -> dict[str, Floats]:
     """Sum events and risk-weighted days under observation by interval, for a baseline hazard."""
     rows, time, event = known_outcome(cohort, plan, body)
     log_hazard = design(cohort, plan, body, arrays)[rows] @ arrays["cox.beta"]
-    return exposure_sums(log_hazard, time, event, edges_days(plan))
+    entry = entry_days(cohort, plan, body, rows, time)
+    return exposure_sums(log_hazard, time, event, edges_days(plan), entry_days=entry)
 
 
 def edges_days(plan: Plan) -> Floats:
@@ -108,6 +94,25 @@ def known_outcome(
     rows = select(cohort, plan, body["select"])
     rows = rows[~np.isnan(outcome.time_days[rows])]
     return rows, outcome.time_days[rows], outcome.event[rows]
+
+
+def entry_days(
+    cohort: Cohort, plan: Plan, body: Body, rows: NDArray[np.intp], time_days: Floats
+) -> Floats | None:
+    """Return when each of the rows comes under observation; None if from the start.
+
+    Raises:
+        UpdateError: If the entry of a subject is not known, or does not precede its end.
+    """
+    column = body.get("entry")
+    if column is None:
+        return None
+    entry: Floats = columns_of(cohort, plan, [column])[rows, 0]
+    if np.isnan(entry).any():
+        raise UpdateError(f"The entry '{column}' is not known for every selected subject.")
+    if (entry >= time_days).any():
+        raise UpdateError(f"By '{column}' a subject entered at or after the end of its follow-up.")
+    return entry
 
 
 def stratum_codes(cohort: Cohort) -> NDArray[np.int64]:

@@ -11,6 +11,8 @@ from fedpet.cohort.samples import Cohort
 from fedpet.parameters import Array, Parameters
 from fedpet.plan import Plan
 from fedpet.training import (
+    cox,
+    curves,
     describe,
     evaluate,
     harmonising,
@@ -25,7 +27,7 @@ Work: TypeAlias = Callable[[Cohort, Plan, Mapping[str, Any], Parameters], Mappin
 WORK: Mapping[str, Work] = {
     "count": statistics.count,
     "moments": statistics.moments,
-    "cox": statistics.cox_model,
+    "cox": cox.stratified,
     "exposure": statistics.exposure,
     "initialise": loop.initial,
     "train": loop.train,
@@ -40,6 +42,14 @@ WORK: Mapping[str, Work] = {
     "combat": harmonising.sums,
     "combat-reference": harmonising.reference,
     "combat-confounding": judging.confounding,
+    "cox-cells": cox.cells,
+    "cox-risk": cox.risk,
+    "cox-information": cox.information,
+    "cox-scores": cox.scores,
+    "cox-changing": cox.changing,
+    "cox-effect": cox.effect,
+    "curve": curves.counts,
+    "log-rank": curves.compared,
     "describe-moments": describe.moments,
     "describe-histogram": describe.histogram,
     "describe-levels": describe.levels,
