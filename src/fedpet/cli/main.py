@@ -111,9 +111,77 @@ HOSPITAL/node/pacs.toml; `fedpet help pacs` shows one.
 
 Next: `fedpet cohort build HOSPITAL`.""",
 )
+REQUEST = LazyGroup(
+    "request",
+    entries={
+        "list": Entry("fedpet.cli.requests:list_", "List the plans that ask to compute here"),
+        "show": Entry("fedpet.cli.requests:show", "Read a plan in words before deciding"),
+        "diff": Entry("fedpet.cli.requests:diff", "What changed since the last version"),
+        "approve": Entry("fedpet.cli.requests:approve", "Approve a plan and sign it"),
+        "refuse": Entry("fedpet.cli.requests:refuse", "Refuse a plan, with a reason"),
+        "withdraw": Entry("fedpet.cli.requests:withdraw", "Take an approval back"),
+        "add": Entry("fedpet.cli.requests:add", "Take in a plan that came as a file"),
+        "verify": Entry("fedpet.cli.requests:verify", "Check a hospital's signed decision"),
+    },
+    short_help="Read and decide what may be computed here",
+    help="""Read and decide what may be computed here. Nothing is, until a person approves it.
+
+  fedpet node request list hospitals/lyon
+  fedpet node request show hospitals/lyon 9c41d2
+  fedpet node request approve hospitals/lyon 9c41d2 --person "Anne Martin"
+
+Next: `fedpet node audit list HOSPITAL`.""",
+)
+POLICY = LazyGroup(
+    "policy",
+    entries={
+        "show": Entry("fedpet.cli.policies:show", "Show the hospital's rules"),
+        "set": Entry("fedpet.cli.policies:set_", "Change one of the hospital's rules"),
+    },
+    short_help="The hospital's own rules",
+    help="""The hospital's own rules, which no plan can weaken.
+
+  fedpet node policy show hospitals/lyon
+  fedpet node policy set hospitals/lyon subjects_min 20 --person "Anne Martin"
+
+Next: `fedpet node request list HOSPITAL`.""",
+)
+AUDIT = LazyGroup(
+    "audit",
+    entries={
+        "list": Entry("fedpet.cli.audits:list_", "List what was asked, decided and answered"),
+        "verify": Entry("fedpet.cli.audits:verify", "Is the audit whole?"),
+        "export": Entry("fedpet.cli.audits:export", "Write the audit as a page or JSON lines"),
+    },
+    short_help="What was asked, decided and answered",
+    help="""What was asked, decided and answered: chained, signed, and known to other hospitals.
+
+  fedpet node audit verify hospitals/lyon
+  fedpet node audit export hospitals/lyon -o audit.html
+
+Next: give the page to the data-protection officer.""",
+)
+SUBJECT = LazyGroup(
+    "subject",
+    entries={
+        "remove": Entry("fedpet.cli.subjects:remove", "Take subjects out, at once and for good"),
+        "list": Entry("fedpet.cli.subjects:list_", "List who was taken out"),
+    },
+    short_help="Take subjects out who withdrew",
+    help="""Take subjects out who withdrew: of the cohort, its cache and every later answer.
+
+  fedpet node subject remove hospitals/lyon sub-7f3a2c --person "Anne Martin"
+  fedpet node subject list hospitals/lyon
+
+Next: delete their rows and images in HOSPITAL, as your rules demand.""",
+)
 NODE = LazyGroup(
     "node",
     entries={
+        "request": Entry("fedpet.cli.main:REQUEST", "Read and decide what may be computed here"),
+        "policy": Entry("fedpet.cli.main:POLICY", "The hospital's own rules"),
+        "audit": Entry("fedpet.cli.main:AUDIT", "What was asked, decided and answered"),
+        "subject": Entry("fedpet.cli.main:SUBJECT", "Take subjects out who withdrew"),
         "pacs": Entry("fedpet.cli.main:PACS", "Fetch a hospital's images from its PACS"),
         "isolation": Entry(
             "fedpet.cli.isolation:isolation", "Tell how well a plan's code would be confined"

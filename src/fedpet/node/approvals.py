@@ -158,12 +158,21 @@ class Approvals:
         return ()
 
 
-def _require_words(person: str, reason: str) -> None:
+def require_person(person: str) -> None:
+    """Refuse what is no name of a person or of their office.
+
+    Raises:
+        DataError: If it holds anything but letters, spaces, dots, hyphens and apostrophes.
+    """
     if not PERSON.fullmatch(person) or person.startswith("sha256:"):
         raise DataError(
             "A decision needs the name of who decides: letters, spaces, dots and hyphens.",
             do='Say who: --person "Anne Martin"',
         )
+
+
+def _require_words(person: str, reason: str) -> None:
+    require_person(person)
     if len(reason) > REASON_CHARACTERS or not reason.isprintable() or NUMBER.search(reason):
         raise DataError(
             "The reason holds what may not leave: a date, a long number, or more than "

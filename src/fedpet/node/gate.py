@@ -41,6 +41,7 @@ from fedpet.node import members, objections, rounds, statistics
 from fedpet.node.approvals import Approvals
 from fedpet.node.audit import Audit, AuditEntry
 from fedpet.node.audit_fields import fitting
+from fedpet.node.desk import IDENTITY
 from fedpet.node.disclosure import released
 from fedpet.node.ledger import Ledger
 from fedpet.node.policy import Policy, read_policy, write_policy
@@ -51,7 +52,6 @@ from fedpet.plan import Plan
 from fedpet.privacy.identity import Identity
 
 log = logging.getLogger(__name__)
-IDENTITY = Path("keys", "identity.pem")
 HERE = "this machine"
 
 
@@ -202,7 +202,7 @@ class Node:
             log.exception("work_failed step=%s kind=%s", request.step, request.kind)
             status, reasons = "failed", ("The work failed; details are in the site's own log.",)
         try:
-            head = self._record_answered(request, status, arrays, reasons)
+            head = self._record_answered(request, requester, status, arrays, reasons)
         except StoreError as error:
             status, arrays, reasons = "failed", {}, (error.title,)
         return Reply(
@@ -233,10 +233,16 @@ class Node:
         )
 
     def _record_answered(
-        self, request: Request, status: Status, arrays: Parameters, reasons: tuple[str, ...]
+        self,
+        request: Request,
+        requester: str,
+        status: Status,
+        arrays: Parameters,
+        reasons: tuple[str, ...],
     ) -> Head:
         return self._audit.append(
             what="answered",
+            requester=fitting("requester", requester),
             step=fitting("step", request.step),
             experiment=fitting("experiment", request.experiment),
             plan=fitting("plan", request.plan),
