@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 import shutil
 import signal
+import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pydicom
 import pytest
 from pydicom.uid import RLELossless
 
-from orthanc import Namespace, Orthanc, namespace, orthanc, wait_for
+from orthanc import PORTS, Namespace, Orthanc, namespace, orthanc, wait_for
 from pacs_peer import contents, free_port, read_all, write_certificates, write_subjects
 
 PATIENTS = [f"SECRET-{number}" for number in range(3)]
@@ -245,3 +249,97 @@ def test_orthanc_over_tls(tmp_path, network, source):
         folder = hospital(tmp_path / "tls", made, further=f"[tls]\n{files}")
         code, _, told = ask(network, "echo", folder)
         assert code == 0, told
+
+
+TLS_DOOR = """
+import socket, ssl, sys, threading
+here, there, folder = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.load_cert_chain(folder + "/web.pem", folder + "/web.key")
+context.load_verify_locations(folder + "/node.pem")
+context.verify_mode = ssl.CERT_REQUIRED
+def pump(one, other):
+    try:
+        while data := one.recv(1 << 16):
+            other.sendall(data)
+        other.shutdown(socket.SHUT_WR)
+    except OSError:
+        pass
+def serve(raw):
+    try:
+        inside = context.wrap_socket(raw, server_side=True)
+    except OSError:
+        return
+    outside = socket.create_connection(("127.0.0.1", there))
+    threading.Thread(target=pump, args=(inside, outside), daemon=True).start()
+    pump(outside, inside)
+    inside.close()
+door = socket.create_server(("127.0.0.1", here))
+print("open", flush=True)
+while True:
+    threading.Thread(target=serve, args=(door.accept()[0],), daemon=True).start()
+"""
+
+
+def web_certificates(folder: Path) -> None:
+    """Write a certificate that names the address, as HTTPS demands, and one for the node."""
+    for name, subject in (
+        ("web", "subjectAltName=IP:127.0.0.1"),
+        ("node", "basicConstraints=CA:TRUE"),
+    ):
+        subprocess.run(
+            ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
+             "-subj", f"/CN={name}", "-addext", subject,
+             "-keyout", folder / f"{name}.key", "-out", folder / f"{name}.pem"],
+            check=True, capture_output=True,
+        )  # fmt: skip
+
+
+@contextmanager
+def https(network: Namespace, made: Orthanc, keys: Path) -> Iterator[Orthanc]:
+    """Set a door with TLS before Orthanc's web service, which wants our certificate."""
+    port = next(PORTS)
+    door = network.start(sys.executable, "-c", TLS_DOOR, port, made.http, keys)
+    try:
+        assert door.stdout is not None
+        assert door.stdout.readline() == "open\n"
+        yield replace(made, http=port)
+    finally:
+        door.kill()
+        door.communicate()
+
+
+def test_the_web_service_over_https_with_certificates_of_both(
+    tmp_path, network, pacs, source, monkeypatch
+):
+    """Its authority must be ours, and ours its, whatever the environment says of others."""
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl is not on this machine")
+    keys = tmp_path / "keys"
+    keys.mkdir()
+    web_certificates(keys)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(keys / "node.pem"))
+    ours = f'certificate = "{keys}/node.pem"\nkey = "{keys}/node.key"'
+    with https(network, pacs, keys) as door:
+
+        def pulled(name: str, tls: str) -> tuple[int, dict, str, Path]:
+            (tmp_path / name).mkdir()
+            folder = hospital(tmp_path / name, door)
+            settings = folder / "node/pacs.toml"
+            text = settings.read_text().replace("http://", "https://")
+            settings.write_text(f"{text}\n[tls]\n{tls}\n")
+            call = ("pull", folder, "--list", folder / "patients.csv", "--by", "web")
+            return (*ask(network, *call), folder)
+
+        code, answer, told, folder = pulled("both", f'{ours}\nca = "{keys}/web.pem"')
+        assert code == 0, told
+        assert answer["data"]["pull"]["series"] == 12
+        assert contents(folder / "images") == wanted(source)
+        for name, tls in (
+            ("stranger", f'{ours}\nca = "{keys}/node.pem"'),
+            ("nameless", f'ca = "{keys}/web.pem"'),
+        ):
+            code, answer, told, folder = pulled(name, tls)
+            assert code == 4, told
+            assert answer["error"]["code"] in ("FP-3015", "FP-3016"), told
+            assert not list(folder.glob("images/*"))

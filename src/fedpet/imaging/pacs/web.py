@@ -29,8 +29,8 @@ class _TimedSession(requests.Session):
     timeout_s = 60.0
 
     def send(self, request: requests.PreparedRequest, **kwargs: object) -> requests.Response:
-        """Send with our time limit."""
-        kwargs["timeout"] = self.timeout_s
+        """Send with our time limit, and trust whom pacs.toml names, not the environment."""
+        kwargs.update(timeout=self.timeout_s, verify=self.verify)
         return super().send(request, **kwargs)
 
 
