@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -173,3 +174,14 @@ def write_structures(
         contours.append(filled)
     dataset.StructureSetROISequence, dataset.ROIContourSequence = names, contours
     _save(dataset, path)
+
+
+def unlistable(folder: Path) -> None:
+    """Make a folder that nobody can list, root included: its path is longer than paths may be."""
+    place = os.open(folder, os.O_RDONLY)
+    for _ in range(os.pathconf(folder, "PC_PATH_MAX") // 200 + 1):
+        os.mkdir("x" * 200, dir_fd=place)
+        below = os.open("x" * 200, os.O_RDONLY, dir_fd=place)
+        os.close(place)
+        place = below
+    os.close(place)

@@ -21,6 +21,7 @@ from fedpet.cohort.samples import open_cohort
 from fedpet.cohort.summary import check
 from fedpet.imaging.index import find_scans
 from fedpet.synthetic.hospitals import write_hospitals
+from pet_files import unlistable
 
 SUBJECTS = 4
 WATCHED = """
@@ -102,17 +103,6 @@ def test_an_unchanged_folder_is_built_many_times_faster(hospital: Path) -> None:
         run(hospital)
         times.append(perf_counter() - start)
     assert times[0] > 5 * min(times[1:])
-
-
-def unlistable(folder: Path) -> None:
-    """Make a folder that nobody can list, root included: its path is longer than paths may be."""
-    place = os.open(folder, os.O_RDONLY)
-    for _ in range(os.pathconf(folder, "PC_PATH_MAX") // 200 + 1):
-        os.mkdir("x" * 200, dir_fd=place)
-        below = os.open("x" * 200, os.O_RDONLY, dir_fd=place)
-        os.close(place)
-        place = below
-    os.close(place)
 
 
 def test_a_folder_that_cannot_be_listed_is_a_finding_and_not_the_end(hospital: Path) -> None:

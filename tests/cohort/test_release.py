@@ -29,7 +29,7 @@ from fedpet.errors import DataError, StoreError
 from fedpet.imaging.deidentify.profile import Options
 from fedpet.imaging.index import find_scans
 from fedpet.imaging.scan import read_scan
-from pet_files import need, write_series, write_structures
+from pet_files import need, unlistable, write_series, write_structures
 
 SECRET = Pseudonyms(b"k" * 32)
 CASES = ("0_0", "1_0", "2_0", "2_4", "3_1", "3_2", "4_0", "4_2", "5_0")
@@ -349,3 +349,21 @@ def test_a_segmentation_still_finds_its_pet(tmp_path):
     np.testing.assert_array_equal(lesions.array > 0, mask > 0)
     seg = next((tmp_path / "out").rglob("SEG-*/*.dcm"))
     assert hd.seg.segread(seg).get_segment_description(1).segment_label == "Tumour of"
+
+
+def test_folders_that_nobody_may_list_and_links_to_folders_are_counted(tmp_path):
+    """A folder passed over in silence is a subject who is missing and nobody knows."""
+    write_series(tmp_path / "in", _images())
+    (tmp_path / "in" / "deep").mkdir()
+    unlistable(tmp_path / "in" / "deep")
+    write_series(tmp_path / "elsewhere", _images(2), patient="P2")
+    (tmp_path / "in" / "link").symlink_to(tmp_path / "elsewhere")
+    released = _release(tmp_path / "in", tmp_path / "out")
+    told = json.loads((tmp_path / "out" / REPORT).read_text())["files_refused_before_reading"]
+    assert released.subjects == 1
+    assert told == dict(released.unnamed)
+    assert sorted(reason[:30] for reason in told) == [
+        "A folder cannot be listed; che",
+        "A link to a folder is not foll",
+    ]
+    shutil.rmtree(tmp_path / "in" / "deep")

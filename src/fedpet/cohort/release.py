@@ -30,6 +30,7 @@ from fedpet.imaging.deidentify.refusals import WANTED, modality_of, objection
 from fedpet.imaging.header import Header
 from fedpet.imaging.places import INSIDE
 from fedpet.imaging.reading import look_at
+from fedpet.imaging.remarks import UNLISTED
 
 RECORDS = ".deidentified"
 REPORT = "report.json"
@@ -253,8 +254,16 @@ class _Shelf:
 
 def _look_through(source: Path, options: Options) -> _Shelf:
     shelf = _Shelf(options)
-    for folder, folders, names in os.walk(source):
+
+    def unlisted(error: OSError) -> None:
+        del error
+        shelf.unnamed[UNLISTED] += 1
+
+    for folder, folders, names in os.walk(source, onerror=unlisted):
         folders.sort()
+        links = sum(os.path.islink(f"{folder}/{name}") for name in folders)  # noqa: PTH114
+        if links:
+            shelf.unnamed["A link to a folder is not followed; move the folder here."] += links
         for name in sorted(names):
             shelf.take_in(os.path.join(folder, name))  # noqa: PTH118 - for every file
     return shelf
