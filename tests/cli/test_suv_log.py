@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -76,3 +77,18 @@ def test_a_scan_that_cannot_be_converted_ends_with_code_3(hospital: Path, capsys
         assert "refused" in asked(["cohort", "suv", str(hospital)], capsys)
     finally:
         fixes.unlink()
+
+
+def test_the_scans_of_several_hospitals_are_listed_by_hospital(hospital: Path, capsys) -> None:
+    """A physicist who looks after two hospitals asks once; one that is broken stops no other."""
+    place = hospital.parent
+    (place / "nice").mkdir()
+    (place / "nice" / "cohort.toml").write_text("name = 3\n")
+    assert run(["cohort", "suv", str(place), "--format", "json"]) == 3
+    answer = json.loads(capsys.readouterr().out)
+    assert list(answer["data"]["hospitals"]) == ["lyon"]
+    assert len(answer["data"]["hospitals"]["lyon"]["scans"]) == 2
+    assert "nice" in answer["error"]["why"]
+    shutil.rmtree(place / "nice")
+    alone = json.loads(asked(["cohort", "suv", str(place), "--format", "json"], capsys))
+    assert alone["data"] == answer["data"]

@@ -33,17 +33,26 @@ def suv(terminal: Terminal, folder: Path, subject: str) -> Answer:
     repaired or given in fixes.csv, the formula with its numbers, and what liver, blood pool, body
     and total activity say about it. Reads FOLDER and its images; writes nothing; nothing needs to
     be built. For people in the hospital: nothing of it leaves. Ends with code 3 if the one scan
-    asked for cannot be converted.
+    asked for cannot be converted. If FOLDER holds several hospitals, the scans of each are listed.
 
+      fedpet cohort suv hospitals
       fedpet cohort suv hospitals/lyon
       fedpet cohort suv hospitals/lyon 3f2a61
 
     Next: correct a header in FOLDER/fixes.csv (`fedpet help FP-2191`), then
     `fedpet cohort build FOLDER`.
     """
-    from fedpet.cohort.worked import work_out
+    from fedpet.cli.each_hospital import each_hospital
 
     del terminal
+    if subject:
+        return _of_hospital(folder, subject)
+    return each_hospital(folder, lambda one: _of_hospital(one, ""), command="fedpet cohort suv")
+
+
+def _of_hospital(folder: Path, subject: str) -> Answer:
+    from fedpet.cohort.worked import work_out
+
     told = tuple(work_out(folder, subject=subject))
     error = None
     if subject and told[0].refused:
