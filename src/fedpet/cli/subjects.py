@@ -78,9 +78,7 @@ REMEDIES = (
     "What can be done: a sum that has left cannot be taken apart again.",
     "1. Train without: the study team runs the plan anew (`fedpet run PLAN --out NEW`); this "
     "hospital answers without them.",
-    "2. Train from before: rounds that were closed before the subject's hospital took part stay "
-    "as they are in the run's journal; the rest is asked again in a new run.",
-    "3. Keep the model and write down why: its card names the experiment; weigh it with the "
+    "2. Keep the model and write down why: its card names the experiment; weigh it with the "
     "data-protection officer.",
 )
 

@@ -24,7 +24,9 @@ PLAN = re.compile(r"[0-9a-f]{64}|sha256:[0-9a-f]{16}")
 WORD = re.compile(r"[a-z][a-z0-9_-]{0,39}|sha256:[0-9a-f]{16}")
 STEP = re.compile(r"[A-Za-z0-9][\w .+-]{0,79}(/[\w .+-]{1,80}){0,7}|sha256:[0-9a-f]{16}")
 NAME = re.compile(r"[^\W_][\w .,+()'-]{0,99}|sha256:[0-9a-f]{16}")
-PERSON = re.compile(r"[^\W\d_][^\W\d_]*([ .'-]{1,2}[^\W\d_]+){0,7}\.?|sha256:[0-9a-f]{16}")
+PERSON = re.compile(
+    r"(?=.{1,80}$)[^\W\d_][^\W\d_]*([ .'-]{1,2}[^\W\d_]+){0,7}\.?|sha256:[0-9a-f]{16}"
+)
 SETTING = re.compile(r"[\w .,:+/\[\]\"'-]{0,200}|sha256:[0-9a-f]{16}")
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+00:00")
 COUNT_MAX = 2**53

@@ -144,7 +144,18 @@ CHECKED = (
 def _period(told: Sequence[Mapping[str, Any]]) -> str:
     if not told:
         return "No entry yet."
-    return f"From {escape(told[0]['at'][:16])} to {escape(told[-1]['at'][:16])} UTC."
+    return f"{escape(_span(told[0]['at'], told[-1]['at']))} UTC."
+
+
+def _span(first: str, last: str) -> str:
+    """Return two moments to the minute, or one if they are the same.
+
+    Examples:
+        >>> _span("2026-11-24T14:01:07", "2026-11-24T14:01:09")
+        '2026-11-24 14:01'
+    """
+    told = dict.fromkeys(moment[:16].replace("T", " ") for moment in (first, last))
+    return " to ".join(told)
 
 
 def _flow_table(left: Sequence[Flow], names: Mapping[str, str]) -> str:
@@ -157,7 +168,7 @@ def _flow_table(left: Sequence[Flow], names: Mapping[str, str]) -> str:
             f"{flow.answers:,}",
             f"{flow.values:,}",
             f"{flow.bytes:,}",
-            f"{flow.first[:16]} to {flow.last[:16]}",
+            _span(flow.first, flow.last),
         )
         for flow in left
     ]
@@ -169,7 +180,7 @@ def _decisions(told: Sequence[Mapping[str, Any]], names: Mapping[str, str]) -> s
     words = ("proposed", "approved", "refused", "withdrawn")
     rows = [
         (
-            one["at"][:16],
+            one["at"][:16].replace("T", " "),
             one["what"],
             f"{names.get(str(one['plan']), '')} {one['plan'][:12]}",
             str(one.get("person") or one.get("requester") or ""),
@@ -182,7 +193,11 @@ def _decisions(told: Sequence[Mapping[str, Any]], names: Mapping[str, str]) -> s
 
 def _rows(told: Sequence[Mapping[str, Any]], what: str, fields: Sequence[str]) -> str:
     rows = [
-        (one["at"][:16], *(str(one.get(field, "")) for field in fields), str(one["person"]))
+        (
+            one["at"][:16].replace("T", " "),
+            *(str(one.get(field, "")) for field in fields),
+            str(one["person"]),
+        )
         for one in told
         if one["what"] == what
     ]
