@@ -157,9 +157,22 @@ def test_the_command_writes_a_draft_once(tmp_path, capsys):
     args = ["cohort", "dictionary", str(tmp_path), "--redcap", str(redcap(tmp_path))]
     assert run(args) == 0
     told = capsys.readouterr().out
-    assert "3 columns name a person" in told
+    assert "Never read, as they name a person: 3 columns." in told
     assert "Zyx" not in told
     written = (tmp_path / "dictionary.toml").read_bytes()
     assert (tmp_path / "dictionary.toml").stat().st_mode & 0o777 == 0o600
     assert run(args) == 3
     assert (tmp_path / "dictionary.toml").read_bytes() == written
+
+
+def test_what_a_draft_leaves_open_is_asked_for_by_its_key(tmp_path: Path) -> None:
+    """Four open places are four things to fill in, not one column with four meanings."""
+    (tmp_path / "dictionary.toml").write_text(
+        '[subject]\ncolumn = "id"\n[dates]\norigin = "?"\nprogression = "?"\ndeath = "?"\n'
+        'last_contact = "?"\n[variables.age_years]\ncolumn = "age"\ntype = "number"\n'
+    )
+    with pytest.raises(DataError) as refused:
+        load_dictionary(tmp_path / "dictionary.toml")
+    for role in ("origin", "progression", "death", "last_contact"):
+        assert f'"dates.{role}" still says "?"; name its column.' in str(refused.value)
+    assert "already" not in str(refused.value)

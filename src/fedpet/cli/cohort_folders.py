@@ -173,11 +173,15 @@ def _told(draft: Draft) -> dict[str, object]:
 
 
 def _words(draft: Draft, to: Path) -> str:
-    lines = [f"{to}: a draft with {draft.guessed} columns, each to be checked."]
+    from fedpet.cohort.findings import counted
+
+    lines = [f"{to}: a draft with {counted(draft.guessed, 'column')}, to be checked one by one."]
     if draft.identifying:
-        lines.append(f"{len(draft.identifying)} columns name a person and are never read.")
+        lines.append(
+            f"Never read, as they name a person: {counted(len(draft.identifying), 'column')}."
+        )
     if draft.unused:
-        lines.append(f"{draft.unused} columns are not used; describe those that you want.")
+        lines.append(f"Not used: {counted(draft.unused, 'column')}; describe what you want of it.")
     if draft.open:
         lines.append(f"Fill in: {', '.join(draft.open)}.")
     return "\n".join(lines)

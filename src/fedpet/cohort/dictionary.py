@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Final, Literal, TypeAlias
 
 from annotated_types import Gt, Len, Predicate
 
@@ -34,6 +34,10 @@ def rise_from_least_to_greatest(bounds: tuple[float, float]) -> bool:
 
 
 Bounds: TypeAlias = Annotated[tuple[float, float], Predicate(rise_from_least_to_greatest)]
+
+
+# What a draft says where a person must fill in a column.
+OPEN: Final = "?"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -233,6 +237,9 @@ def _about_columns(dictionary: Dictionary) -> list[Mistake]:
     seen: dict[str, str] = {}
     roles = {f"dates.{role}": column for role, column in dictionary.date_columns.items()}
     for key, column in {"subject.column": dictionary.subject.column, **roles}.items():
+        if column == OPEN:
+            mistakes.append(Mistake(key, f'"{key}" still says "{OPEN}"; name its column.'))
+            continue
         if column in seen:
             mistakes.append(Mistake(key, f'column "{column}" is already {seen[column]}.'))
         seen.setdefault(column, key)

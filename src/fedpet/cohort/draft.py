@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from fedpet.cohort.clinical import MISSING, NUMBER
 from fedpet.cohort.dates import readings
+from fedpet.cohort.dictionary import OPEN
 from fedpet.cohort.guesses import (
     IDENTIFYING,
     RESPONSE,
@@ -24,7 +25,6 @@ from fedpet.cohort.response import NO, YES, Criterion
 from fedpet.cohort.sheet import Sheet
 
 CHECK = "  # check: guessed from the name"
-OPEN = "?"
 DATE_ROLES = ("origin", "progression", "progression_confirmed", "death", "last_contact")
 OPTIONAL = frozenset({"progression_confirmed"})
 CODES_MAX = 12

@@ -76,7 +76,7 @@ ROLES: dict[str, str] = {
     "death": r".*death.*|.*dece[sd].*|dod|.*died.*",
     "last_contact": r".*last_(contact|follow|news|seen|visit).*|.*dernier.*|.*follow_?up.*|dln",
     "origin": r".*(first_infusion|first_dose|premiere_cure|ici_start|treatment_start|start_date|"
-    r"date_start|infusion.*|debut.*trait.*|c1d1|c1j1).*",
+    r"date_start|start_of_(treatment|therapy).*|therapy_start|infusion.*|debut.*trait.*|c1d1|c1j1).*",
 }
 SUBJECT = (
     r"patient_?id|participant_?id|subject(_?id)?|record_?id|study_?id|ipp|num_?patient|folder_name"
