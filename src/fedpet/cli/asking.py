@@ -87,9 +87,11 @@ def asked(
     told: set[str] = set()
 
     def watch(record: Record) -> None:
-        if isinstance(record, SiteState) and record.state != "ok" and record.site not in told:
-            told.add(record.site)
-            terminal.warn(f"{record.site} is left out: {' '.join(record.reasons)}")
+        if isinstance(record, SiteState) and record.state != "ok":
+            reason = f"{record.site}: {' '.join(record.reasons)}"
+            if reason not in told:
+                told.add(reason)
+                terminal.warn(reason)
         if isinstance(record, StepClosed) and terminal.verbosity > 0:
             terminal.say(f"{record.label}: {record.seconds:.2f} s")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 
 import click
 
@@ -58,6 +59,27 @@ def endpoint_of(plan: Plan, name: str | None) -> str:
             code="FP-2014",
         )
     return name or plan.endpoints.primary
+
+
+def numbers(option: str, text: str | None) -> tuple[float, ...]:
+    """Return numbers that were given with commas.
+
+    Raises:
+        click.UsageError: If one is no number, or they do not increase.
+
+    Examples:
+        >>> numbers("--cuts", "1,2.5")
+        (1.0, 2.5)
+    """
+    if not text:
+        return ()
+    try:
+        found = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        found = ()
+    if not found or any(not low < high for low, high in pairwise((float("-inf"), *found))):
+        raise click.UsageError(f"{option} '{text}' is not understood; write numbers that increase.")
+    return found
 
 
 def subjects_of(plan: Plan, complete: Sequence[str], where: Sequence[str]) -> Subjects:

@@ -199,6 +199,9 @@ STATS = LazyGroup(
     entries={
         "describe": Entry("fedpet.cli.stats:describe", "Counts, means, quantiles, categories"),
         "table-one": Entry("fedpet.cli.stats:table_one", "Each hospital's table 1, and alarms"),
+        "km": Entry("fedpet.cli.stats_survival:km", "Survival curves, medians"),
+        "log-rank": Entry("fedpet.cli.stats_survival:log_rank", "Do the curves of groups differ?"),
+        "cox": Entry("fedpet.cli.stats_survival:cox", "Hazard ratios, exact"),
         "evaluate": Entry("fedpet.cli.stats_performance:evaluate", "Judge a Cox model"),
         "leave-one-out": Entry(
             "fedpet.cli.stats_performance:leave_one_out", "Judge where it was not fitted"
@@ -217,6 +220,18 @@ of few subjects. With every result stands what was asked, of whom, and what is w
 
 Next: `fedpet stats table-one PLAN --sites FOLDER`.""",
 )
+BIOMARKERS = LazyGroup(
+    "biomarkers",
+    entries={
+        "screen": Entry("fedpet.cli.screening:screen", "Hazard ratios, forest plots, cutpoints"),
+    },
+    short_help="Which biomarkers tell of the outcome?",
+    help="""Which biomarkers tell of the outcome, over all hospitals, and how sure is that?
+
+  fedpet biomarkers screen plan.toml --sites hospitals
+
+Next: open biomarkers.html.""",
+)
 ENTRIES = {
     "demo": Entry("fedpet.cli.demo:demo", "Ten phantom hospitals, from DICOM folders to a report"),
     "cohort": Entry("fedpet.cli.main:COHORT", "Build and check a hospital's cohort"),
@@ -225,6 +240,7 @@ ENTRIES = {
     "run": Entry("fedpet.cli.runs:run", "Run a plan over the hospitals of a folder"),
     "resume": Entry("fedpet.cli.runs:resume", "Continue a run that was interrupted"),
     "stats": Entry("fedpet.cli.main:STATS", "Ask statistics over all hospitals"),
+    "biomarkers": Entry("fedpet.cli.main:BIOMARKERS", "Which biomarkers tell of the outcome?"),
     "report": Entry("fedpet.cli.reports:report", "Write a run's report and model card"),
     "help": Entry("fedpet.cli.helping:help_", "Explain a topic, or an error by its FP code"),
 }

@@ -39,6 +39,7 @@ from fedpet.federation.statistics.performance import (
     fit,
 )
 from fedpet.federation.statistics.question import EVERYBODY, Subjects
+from fedpet.federation.statistics.screen import Screening, ScreenOptions, screen
 from fedpet.federation.statistics.table_one import (
     Duplicates,
     TableOne,
@@ -280,3 +281,29 @@ class Federation:
             cox(self.execution, endpoint, covariates, subjects=subjects, options=options)
         )
         return FittedCox.of(model, self)
+
+    def screen(
+        self,
+        *,
+        biomarkers: Sequence[str] = (),
+        endpoints: Sequence[str] = (),
+        subjects: Subjects = EVERYBODY,
+        options: ScreenOptions | None = None,
+    ) -> Screening:
+        """Screen biomarkers: alone, adjusted, agreement of hospitals, best cutpoints.
+
+        Args:
+            biomarkers: Columns; the plan's biomarkers unless told.
+            endpoints: The plan's survival endpoints unless told.
+            subjects: Whom it is about, beside having all that is read.
+            options: What is adjusted for, and whether cutpoints are looked for.
+        """
+        return self.answer(
+            screen(
+                self.execution,
+                biomarkers=biomarkers,
+                endpoints=endpoints,
+                subjects=subjects,
+                options=options,
+            )
+        )

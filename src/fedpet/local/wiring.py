@@ -85,7 +85,12 @@ def _node(site: str, folder: Path, cohort: Cohort, *, phantom: bool) -> Node:
     folder.mkdir(parents=True, exist_ok=True)
     policy = folder / "policy.toml"
     if phantom and not policy.exists():
-        write_policy(Policy(releases=(*Policy().releases, "local-model"), custom_code=True), policy)
+        write_policy(
+            Policy(
+                releases=(*Policy().releases, "local-model", "site-coefficients"), custom_code=True
+            ),
+            policy,
+        )
     with named(site):
         return Node(site=site, folder=folder, cohorts={cohort.name: cohort})
 

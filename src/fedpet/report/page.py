@@ -76,7 +76,7 @@ def render(
     opened, words = open_results(results), words_of(language)
     primary = opened.primary
     return (
-        _environment()
+        environment()
         .get_template("report.html")
         .render(
             words=words,
@@ -110,7 +110,8 @@ def render(
 
 
 @cache
-def _environment() -> Environment:
+def environment() -> Environment:
+    """Return what draws pages from the templates of this room."""
     return Environment(
         loader=PackageLoader("fedpet.report", "templates"),
         autoescape=True,

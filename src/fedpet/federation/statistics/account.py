@@ -59,10 +59,11 @@ def account_of(
         seconds: From the first question to the result.
         result: What it gave; its `hidden` and `merged` counts, if it has any.
     """
+    summed = [closed for closed in steps if not _released(closed)] or list(steps)
     left_out = {
-        site: state for closed in steps for site, state in closed.sites.items() if state != "ok"
+        site: state for closed in summed for site, state in closed.sites.items() if state != "ok"
     }
-    asked = {site for closed in steps for site in closed.sites}
+    asked = {site for closed in summed for site in closed.sites}
     return Account(
         questions=len(steps),
         replayed=replayed,
@@ -80,6 +81,11 @@ def account_of(
         merged=int(getattr(result, "merged", 0) or 0),
         hidden=int(getattr(result, "hidden", 0) or 0),
     )
+
+
+def _released(closed: Closed) -> bool:
+    """Tell whether answers were kept apart by site; who refuses that is in the sums still."""
+    return all("/" in name for name in closed.arrays)
 
 
 def _answers(closed: Closed) -> int:
