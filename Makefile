@@ -5,7 +5,7 @@ DEMO ?= fedpet-demo
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-full test fuzz check format lint types contracts bench-help bench-imaging bench-pacs
+.PHONY: help demo demo-full test fuzz check format lint types contracts sbom bench-help bench-imaging bench-pacs
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -35,6 +35,9 @@ types: $(VENV)/.dev ## Do the types fit?
 
 contracts: $(VENV)/.dev ## Do imports follow the architecture?
 	$(BIN)/lint-imports
+
+sbom: $(VENV)/.dev ## Bill of materials (CycloneDX) of what runs in a hospital; fails on a GPL licence
+	$(BIN)/python tools/sbom.py --extra node -o sbom.cdx.json
 
 bench-help: $(VENV)/.node ## How long does the first screen take?
 	$(BIN)/python bench/help_time.py

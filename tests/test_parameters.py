@@ -10,7 +10,14 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from fedpet.errors import UpdateError
-from fedpet.parameters import digest, from_bytes, require_finite, require_same_shapes, to_bytes
+from fedpet.parameters import (
+    HEADER_LIMIT_BYTES,
+    digest,
+    from_bytes,
+    require_finite,
+    require_same_shapes,
+    to_bytes,
+)
 
 ARRAYS = st.dictionaries(
     st.text("abc./_", min_size=1, max_size=8),
@@ -78,3 +85,10 @@ def test_values_that_are_not_finite_are_counted():
     """NaN and infinity are refused on both sides."""
     with pytest.raises(UpdateError, match="'w' holds 2 values"):
         require_finite({"w": np.array([np.nan, 1.0, np.inf]), "n": np.array([1])}, where="Here")
+
+
+def test_a_header_of_absurd_length_is_not_parsed():
+    """The limit stands before the parser, whatever the parser would make of it."""
+    length = HEADER_LIMIT_BYTES + 1
+    with pytest.raises(UpdateError, match="header of the arrays is too long"):
+        from_bytes(length.to_bytes(8, "little") + b"{" * 100)

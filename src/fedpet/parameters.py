@@ -21,6 +21,7 @@ Array: TypeAlias = NDArray[Any]
 Parameters: TypeAlias = Mapping[str, Array]
 
 SIZE_LIMIT_BYTES = 8 * 2**30
+HEADER_LIMIT_BYTES = 16 * 2**20  # names, types and shapes of some 100,000 arrays
 DTYPES = {
     "F64": "<f8",
     "F32": "<f4",
@@ -62,6 +63,8 @@ def from_bytes(data: bytes, *, limit_bytes: int = SIZE_LIMIT_BYTES) -> dict[str,
 
     if len(data) > limit_bytes:
         raise UpdateError(f"Arrays of {len(data)} bytes exceed the limit of {limit_bytes} bytes.")
+    if int.from_bytes(data[:8], "little") > HEADER_LIMIT_BYTES:
+        raise UpdateError("The header of the arrays is too long; they were refused.")
     try:
         arrays: dict[str, Array] = load(data)
     except (SafetensorError, ValueError, KeyError) as error:

@@ -138,8 +138,9 @@ def test_a_decision_needs_a_plan_that_was_proposed(node):
     """Nobody approves what nobody has read."""
     with pytest.raises(NotFoundError, match="No plan"):
         node.decide("f" * 64, "approved", person="data manager")
-    with pytest.raises(PlanError):
-        node.propose("this is no plan")
+    for text in ("this is no plan", "#" * (1 << 21), "x = " + "[" * 30_000):
+        with pytest.raises(PlanError):
+            node.propose(text)
 
 
 def test_a_request_for_another_site_is_refused(node):

@@ -17,6 +17,7 @@ from fedpet.node.policy import Policy
 from fedpet.node.store import Proposal, Store, now
 from fedpet.plan import Plan
 from fedpet.privacy.identity import Identity
+from fedpet.tomldoor import SIZE_LIMIT_BYTES
 
 NAME = "the proposed plan"
 REASON_CHARACTERS = 400
@@ -47,6 +48,8 @@ class Approvals:
         Raises:
             PlanError: If the text is no valid plan.
         """
+        if len(text) > SIZE_LIMIT_BYTES:
+            raise PlanError(f"The proposed plan has {len(text)} characters; that is no plan.")
         plan = planfile.loads(text, name=NAME)
         fingerprint = plans.fingerprint(plan)
         if self._store.add_plan(
