@@ -8,6 +8,8 @@ from test_gate import COX, EVERYBODY, PLAN, approved, ask, failed, refused
 
 from fedpet import plan as plans
 from fedpet import planfile
+from fedpet.federation.heads import signed_head
+from fedpet.federation.messages import Request, decode, encode
 from fedpet.node.gate import Node
 from fedpet.node.policy import Policy, write_policy
 from toy import toy_cohort, toy_plan
@@ -117,3 +119,17 @@ def test_a_requester_who_is_not_allowed_gets_nothing(node, tmp_path):
     node.propose(planfile.dumps(plan), requester="the study team")
     node.decide(plans.fingerprint(plan), "approved", person="data manager")
     assert ask(node, plan=plan, requester="the study team").status == "ok"
+
+
+def test_a_node_whose_audit_lacks_what_others_saw_answers_nothing(node):
+    """Whoever set the audit back may have set back the memory of what was asked, too."""
+    seen = decode(node.handle_bytes(encode(request_of("one")))).head
+    assert ask(node, heads={"nice": seen}).status == "ok"
+    later = signed_head(node.identity, site="nice", number=999, hash_="0" * 64)
+    refused(ask(node, heads={"nice": later.values()}), "no longer holds entry 999")
+
+
+def request_of(step):
+    body = {"select": EVERYBODY}
+    plan = plans.fingerprint(PLAN)
+    return Request(site="nice", experiment="h", plan=plan, step=step, kind="count", body=body)
