@@ -221,18 +221,25 @@ class _Moments:
 def _reml(
     start: float, *, center: float
 ) -> Generator[tuple[float, float], Mapping[str, Floats], float]:
-    """Fisher scoring, truncated at zero; the score of REML in tau^2."""
-    tau2, change = start, np.inf
+    """Find the root of REML's score in tau^2, truncated at zero.
+
+    The first step is Fisher's, the next are secants of the score: few exchanges where every one
+    asks all hospitals.
+    """
+    tau2, change, before = start, np.inf, (start, np.inf)
     for _ in range(STEPS_MAX):
         at = _Moments.of((yield tau2, center), center=center)
         score = at.spread2 - (at.total - at.squares / at.total)
         information = at.squares - 2 * at.cubes / at.total + (at.squares / at.total) ** 2
-        new = max(0.0, tau2 + score / information)
-        before, change = change, abs(new - tau2)
+        falls = information
+        if tau2 != before[0] and (before[1] - score) / (tau2 - before[0]) > 0:
+            falls = (before[1] - score) / (tau2 - before[0])
+        new = max(0.0, tau2 + score / falls)
+        last, change = change, abs(new - tau2)
         # Sums that were rounded for masking stand still a little above float64's last digits.
-        if change <= 1e-12 * (1e-3 + new) or (change < 1e-7 and change >= before):
+        if change <= 1e-12 * (1e-3 + new) or (change < 1e-7 and change >= last):
             return new
-        tau2 = new
+        tau2, before = new, (tau2, score)
     return tau2
 
 
