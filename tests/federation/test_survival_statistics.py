@@ -342,3 +342,23 @@ def test_a_hospital_without_the_covariate_is_named():
     with federation(tables, plan=plan, workers=1) as found:
         model = found.cox("os", ["sex", "age"])
         assert model.sites == ("site-1", "site-2", "site-3")
+
+
+def test_cuts_that_part_few_subjects_from_an_earlier_answer_are_refused():
+    """Two curves, below 60 and below 61, would tell by subtraction when those of 60 died."""
+    data = lung(complete=False)
+    tables = {
+        f"site-{part}": {
+            "age": data.x[part::3, 0],
+            "os_days": data.time[part::3],
+            "os_event": data.event[part::3].astype(float),
+        }
+        for part in range(3)
+    }
+    with federation(tables, workers=1) as found:
+        for _ in range(2):
+            found.kaplan_meier("os", by=Groups(column="age", cuts=(50, 60, 70)))
+            found.log_rank("os", Groups(column="age", cuts=(50, 60, 70)))
+        found.kaplan_meier("os", by=Groups(column="age", cuts=(60,)))
+        with pytest.raises(UpdateError, match="fewer than 5 subjects"):
+            found.kaplan_meier("os", by=Groups(column="age", cuts=(61,)))

@@ -131,6 +131,8 @@ class Ledger:
         before = self._db.execute(
             "select members from told where cohort = ? and about = ?", (cohort, one.about)
         ).fetchall()
+        if (_packed(one.members),) in before:
+            return ()  # told before; what was near it was told with it, or refused
         now = np.frombuffer(_packed(one.members), np.uint8)
         for (members,) in before:
             differs = int(np.unpackbits(now ^ np.frombuffer(members, np.uint8)).sum())

@@ -17,6 +17,7 @@ from fedpet.federation.messages import Request
 from fedpet.node.policy import Policy
 from fedpet.plan import Plan
 from fedpet.survival.disclosure_grid import objections as objections_to_grid
+from fedpet.training.curves import groups_of
 from fedpet.training.selection import columns_of, labels_of, select
 
 Mask = NDArray[np.bool_]
@@ -97,8 +98,12 @@ def told_by(cohort: Cohort, plan: Plan, request: Request) -> tuple[Told, ...]:
     endpoints = [body["endpoint"]] if isinstance(body.get("endpoint"), str) else []
     if endpoints:
         return tuple(
-            Told(about=f"{kind} of endpoint {name}", members=chosen & _known(cohort, name))
+            one
             for name in endpoints
+            for one in _with_groups(
+                Told(about=f"{kind} of endpoint {name}", members=chosen & _known(cohort, name)),
+                groups_of(cohort, plan, body),
+            )
         )
     columns = [str(name) for name in body.get("columns") or ()]
     if not columns:
@@ -108,6 +113,15 @@ def told_by(cohort: Cohort, plan: Plan, request: Request) -> tuple[Told, ...]:
         Told(about=f"{kind} of column {name}", members=chosen & ~np.isnan(values[:, index]))
         for index, name in enumerate(columns)
     )
+
+
+def _with_groups(everybody: Told, groups: tuple[tuple[str, Mask], ...]) -> tuple[Told, ...]:
+    """Return whom an answer is about, and each of the sums that its groups tell of."""
+    parts = (
+        Told(about=f"{everybody.about}, {words}", members=everybody.members & members)
+        for words, members in groups
+    )
+    return (everybody, *parts)
 
 
 def _known(cohort: Cohort, endpoint: str) -> Mask:

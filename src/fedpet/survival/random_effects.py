@@ -115,8 +115,8 @@ def effect_sums(
         center: About which residuals r are taken.
 
     Returns:
-        `sites` [1]; `weight`, `weight2` and `weight3`: sums of w, w^2 and w^3, [1]; `first` and
-        `first2`: of w r and w^2 r; `second` and `second2`: of w r^2 and w^2 r^2.
+        `sites` [1]; `weight` and `weight2`: sums of w and w^2, [1]; `first` and `first2`: of w r
+        and w^2 r; `second` and `second2`: of w r^2 and w^2 r^2.
     """
     w, r = 1.0 / (variances + tau2), estimates - center
     return {
@@ -126,7 +126,6 @@ def effect_sums(
             for name, values in (
                 ("weight", w),
                 ("weight2", w**2),
-                ("weight3", w**3),
                 ("first", w * r),
                 ("first2", w**2 * r),
                 ("second", w * r**2),
@@ -167,7 +166,7 @@ def summary(
     if k > 1:
         tau2 = max(0.0, (fixed.spread - (k - 1)) / (fixed.total - fixed.squares / fixed.total))
         if method == "reml":
-            tau2 = yield from _reml(tau2, center=fixed.mean)
+            tau2 = yield from _reml(tau2, center=fixed.mean, sites=k)
     last = _Moments.of((yield tau2, fixed.mean), center=fixed.mean)
     error, t_or_z = float(1 / np.sqrt(last.total)), Z95
     if hartung_knapp and k > 1:
@@ -200,7 +199,6 @@ class _Moments:
     mean: float
     total: float
     squares: float
-    cubes: float
     spread: float
     spread2: float
 
@@ -212,26 +210,24 @@ class _Moments:
             mean=center + off,
             total=one["weight"],
             squares=one["weight2"],
-            cubes=one["weight3"],
             spread=max(0.0, one["second"] - off**2 * one["weight"]),
             spread2=one["second2"] - 2 * off * one["first2"] + off**2 * one["weight2"],
         )
 
 
 def _reml(
-    start: float, *, center: float
+    start: float, *, center: float, sites: int
 ) -> Generator[tuple[float, float], Mapping[str, Floats], float]:
     """Find the root of REML's score in tau^2, truncated at zero.
 
-    The first step is Fisher's, the next are secants of the score: few exchanges where every one
-    asks all hospitals.
+    The first step is about Fisher's, the next are secants of the score: few exchanges where every
+    one asks all hospitals.
     """
     tau2, change, before = start, np.inf, (start, np.inf)
     for _ in range(STEPS_MAX):
         at = _Moments.of((yield tau2, center), center=center)
         score = at.spread2 - (at.total - at.squares / at.total)
-        information = at.squares - 2 * at.cubes / at.total + (at.squares / at.total) ** 2
-        falls = information
+        falls = at.squares * (sites - 1) / sites  # the information if all weighed the same
         if tau2 != before[0] and (before[1] - score) / (tau2 - before[0]) > 0:
             falls = (before[1] - score) / (tau2 - before[0])
         new = max(0.0, tau2 + score / falls)

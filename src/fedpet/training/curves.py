@@ -75,6 +75,30 @@ def group_of(
     return np.where(np.isnan(value), -1, group), len(cuts) + 1
 
 
+def groups_of(cohort: Cohort, plan: Plan, body: Body) -> tuple[tuple[str, NDArray[np.bool_]], ...]:
+    """Return the sets of subjects that the answer to a request tells of by its groups.
+
+    Groups between cuts are differences of those below each cut, so that it is these which other
+    answers must not come near to.
+
+    Returns:
+        What a set is, the same words for sets that can be compared, and who is in it.
+    """
+    by = body.get("by")
+    if by is None:
+        return ()
+    group, _ = group_of(cohort, plan, body, np.arange(len(cohort.subjects)))
+    if by.get("levels"):
+        return tuple(
+            (f"{by['column']} = {level:g}", group == code)
+            for code, level in enumerate(by["levels"])
+        )
+    return tuple(
+        (f"{by['column']} below a cut", (group >= 0) & (group <= code))
+        for code in range(len(by["cuts"]))
+    )
+
+
 def _increasing(values: Sequence[float]) -> Floats:
     found = np.asarray(values, np.float64)
     if not 0 < len(found) <= GROUPS_MAX or not (np.diff(found) > 0).all():
