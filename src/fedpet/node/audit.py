@@ -123,7 +123,8 @@ class Audit:
                 self._db.execute(f"pragma synchronous = {'full' if durable else 'normal'}")
                 number, chained = self._append(entry)
                 head = signed_head(self._identity, site=self._site, number=number, hash_=chained)
-                replace(self._head_path, json.dumps(head.values()).encode())
+                if durable or number == 1:
+                    replace(self._head_path, json.dumps(head.values()).encode())
             except (sqlite3.Error, OSError) as error:
                 raise StoreError(
                     "The node's state cannot be written.",

@@ -270,7 +270,7 @@ class Node:
             return tuple(reasons)
         reasons += policy.objections(plan)
         reasons += objections.to_the_release(request, plan)
-        cohort = self._cohort(plan.cohort)
+        cohort = self._cohort(plan.cohort, policy)
         if cohort is None:
             return (*reasons, f"This hospital has no cohort named '{plan.cohort:.80}'.")
         reasons += objections.to_the_cohort(cohort, plan)
@@ -363,7 +363,7 @@ class Node:
             self._cohorts[name] = found
         return found
 
-    def _cohort(self, name: str) -> Cohort | None:
+    def _cohort(self, name: str, policy: Policy) -> Cohort | None:
         """Return a cohort as it may be answered for: without whoever is absent."""
         found = self._built(name)
         if found is None:
@@ -372,7 +372,7 @@ class Node:
             found,
             self._store.absent(),
             editions=tuple(self._store.editions(name).values()),
-            least=self.policy.difference_min,
+            least=policy.difference_min,
         )
 
 

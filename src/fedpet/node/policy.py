@@ -47,8 +47,6 @@ COMMENTS = {
     "work_memory_gb": "Most memory that the worker may hold, in GiB.",
     "plan_experiments_max": "Times that one approved plan may be run.",
     "experiment_steps_max": "Steps that one run may ask, each once.",
-    "epsilon_max": "Largest privacy loss (epsilon) of one plan; 0 means that a plan need not add\n"
-    "# noise.",
     "requesters": "Who may ask, by the name under which they are known; none means whoever has\n"
     "# been enrolled.",
     "compute_hours": 'When this machine computes for others, such as ["19:00-07:00"]; none means\n'
@@ -56,8 +54,6 @@ COMMENTS = {
     "compute_days": "On which days: mon, tue, wed, thu, fri, sat, sun; none means on every day. A\n"
     "# night belongs to the day on which it begins.",
     "time_zone": "Of these hours, such as Europe/Paris; empty means that of the machine.",
-    "gpu": "Whether a graphics card may be used.",
-    "threads_max": "Processor threads that may be used; 0 means as many as there are.",
 }
 
 
@@ -85,13 +81,10 @@ class Policy:
     work_memory_gb: float = 8.0
     plan_experiments_max: int = 200
     experiment_steps_max: int = 10_000
-    epsilon_max: float = 0.0
     requesters: tuple[str, ...] = ()
     compute_hours: tuple[str, ...] = ()
     compute_days: tuple[str, ...] = ()
     time_zone: str = ""
-    gpu: bool = True
-    threads_max: int = 0
 
     def objections(self, plan: Plan) -> tuple[str, ...]:
         """List every reason to refuse `plan`; none means that a person may approve it."""

@@ -144,7 +144,6 @@ class Store:
         try:
             self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
             self._db.execute("pragma journal_mode = wal")
-            self._db.execute("pragma synchronous = full")
             known = self._db.execute("select count(*) from sqlite_schema").fetchone()[0]
             version = self._db.execute("pragma user_version").fetchone()[0]
             if not known:
@@ -172,10 +171,15 @@ class Store:
             self._db.close()
 
     @contextmanager
-    def _writing(self) -> Iterator[sqlite3.Connection]:
-        """Hold the file for one transaction: all of it is written, or nothing."""
+    def _writing(self, *, durable: bool = True) -> Iterator[sqlite3.Connection]:
+        """Hold the file for one transaction: all of it is written, or nothing.
+
+        Args:
+            durable: Whether to wait until the disk holds it; a kill loses nothing either way.
+        """
         with self._lock:
             try:
+                self._db.execute(f"pragma synchronous = {'full' if durable else 'normal'}")
                 self._db.execute("begin immediate")
                 try:
                     yield self._db
@@ -307,7 +311,8 @@ class Store:
         Raises:
             StoreError: If the step or the round was asked before with another question.
         """
-        with self._writing() as db:
+        # The audit's entry of the answer is waited for, and names step and question too.
+        with self._writing(durable=False) as db:
             db.execute(
                 "insert or ignore into editions values (?, ?, ?)",
                 (begun.cohort, begun.edition, json.dumps(members)),
