@@ -93,6 +93,7 @@ class Federation:
             metrics_port=free_port(),
         )
         self.links: dict[str, Alive] = {}
+        self.rosters: list[bytes] = []
         self.daemon: Alive | None = None
 
     def start(self) -> None:
@@ -115,7 +116,7 @@ class Federation:
         home = self.folder / site
         identity = Identity.load_or_create(home / "identity.pem")
         seed = keys.load_or_create(home / "broker.nk")
-        asyncio.run(join(invitation, identity=identity, seed=seed))
+        asyncio.run(join(invitation, door=invitation.door(), identity=identity, seed=seed))
         return Post(
             site=site,
             federation=invitation.federation,
@@ -128,7 +129,7 @@ class Federation:
 
     def connect(self, post: Post, handle: Handle) -> list[str]:
         said: list[str] = []
-        link = Link(post, InThread(handle), tell=said.append)
+        link = Link(post, InThread(handle), tell=said.append, pin=self.rosters.append)
         self.links[post.site] = Alive(link.serve)
         return said
 

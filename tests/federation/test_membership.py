@@ -77,12 +77,17 @@ def test_every_change_raises_the_epoch_and_a_refused_one_does_not(tmp_path):
         id_ = invited(members, "lyon", approved=True)
         assert members.epoch == before + 1
         members.join(id_, identity=key(1), nkey="U1")
-        assert members.roster().epoch == members.epoch == before + 2
+        assert members.epoch == before + 2
+        epoch = members.roster().epoch
         with pytest.raises(RefusalError, match="cannot become approved"):
             members.change("lyon", "approved", since=("joined",))
         with pytest.raises(NotFoundError):
             members.change("nowhere", "revoked", since=("approved",))
         assert members.epoch == before + 2
+        invited(members, "nice")
+        assert members.roster().epoch == epoch
+        members.change("lyon", "suspended", since=("approved",))
+        assert members.roster().epoch == epoch
 
 
 def test_members_survive_the_process_and_a_foreign_file_is_refused(tmp_path):

@@ -182,6 +182,13 @@ NODE = LazyGroup(
         "policy": Entry("fedpet.cli.main:POLICY", "The hospital's own rules"),
         "audit": Entry("fedpet.cli.main:AUDIT", "What was asked, decided and answered"),
         "subject": Entry("fedpet.cli.main:SUBJECT", "Take subjects out who withdrew"),
+        "init": Entry("fedpet.cli.nodes:init", "Make a hospital's keys"),
+        "join": Entry("fedpet.cli.nodes:join", "Join a federation with an invitation"),
+        "check": Entry("fedpet.cli.nodes:check", "Would a hospital's node work here?"),
+        "start": Entry("fedpet.cli.nodes:start", "Run a hospital's node"),
+        "stop": Entry("fedpet.cli.nodes:stop", "Stop a hospital's node"),
+        "status": Entry("fedpet.cli.nodes:status", "Is a hospital's node there?"),
+        "logs": Entry("fedpet.cli.nodes:logs", "Read a hospital's node's own log"),
         "pacs": Entry("fedpet.cli.main:PACS", "Fetch a hospital's images from its PACS"),
         "isolation": Entry(
             "fedpet.cli.isolation:isolation", "Tell how well a plan's code would be confined"
@@ -191,8 +198,11 @@ NODE = LazyGroup(
     help="""Run a hospital's node: what happens inside the hospital, by its own people.
 
   fedpet node pacs echo hospitals/lyon
+  fedpet node init hospitals/lyon
+  fedpet node join lyon.invite hospitals/lyon
+  fedpet node start hospitals/lyon --background
 
-Next: `fedpet cohort build HOSPITAL`.""",
+Next: `fedpet cohort build HOSPITAL`, or `fedpet node status HOSPITAL`.""",
 )
 STATS = LazyGroup(
     "stats",
@@ -232,10 +242,55 @@ BIOMARKERS = LazyGroup(
 
 Next: open biomarkers.html.""",
 )
+COORDINATOR = LazyGroup(
+    "coordinator",
+    entries={
+        "init": Entry("fedpet.cli.coordinators:init", "Make a coordinator's folder"),
+        "start": Entry("fedpet.cli.coordinators:start", "Run the coordinator"),
+        "stop": Entry("fedpet.cli.coordinators:stop", "Stop the coordinator"),
+        "status": Entry(
+            "fedpet.cli.coordinators:status", "Is the coordinator there, and who else?"
+        ),
+        "check": Entry("fedpet.cli.coordinators:check", "Would the coordinator run here?"),
+        "backup": Entry("fedpet.cli.coordinators:backup", "Save a coordinator's keys and members"),
+        "restore": Entry("fedpet.cli.coordinators:restore", "Bring a saved coordinator back"),
+    },
+    short_help="Run the part that never sees a patient",
+    help="""Run the coordinator: it carries questions to hospitals and sums back.
+
+  fedpet coordinator init coordinator --host fedpet.example.org
+  fedpet coordinator start coordinator --background
+
+Next: `fedpet site invite NAME --coordinator coordinator`.""",
+)
+SITE = LazyGroup(
+    "site",
+    entries={
+        "invite": Entry("fedpet.cli.sites:invite", "Write an invitation for a hospital"),
+        "list": Entry("fedpet.cli.sites:list_", "Who is a member, and who is there?"),
+        "approve": Entry("fedpet.cli.sites:approve", "Make a site that joined a member"),
+        "suspend": Entry("fedpet.cli.sites:suspend", "Ask a site nothing for a while"),
+        "resume": Entry("fedpet.cli.sites:resume", "Ask a suspended site again"),
+        "revoke": Entry("fedpet.cli.sites:revoke", "Take a site's keys out of use"),
+        "renew": Entry("fedpet.cli.sites:renew", "Replace an invitation that expired"),
+        "rotate": Entry("fedpet.cli.sites:rotate", "Let a site change its keys"),
+    },
+    short_help="Invite hospitals, and say who is a member",
+    help="""Invite hospitals to a federation, and say who is a member. Nothing here needs a restart.
+
+  fedpet site invite nice --coordinator coordinator
+  fedpet site approve nice --coordinator coordinator
+
+Next: `fedpet run PLAN --coordinator coordinator`.""",
+)
 ENTRIES = {
     "demo": Entry("fedpet.cli.demo:demo", "Ten phantom hospitals, from DICOM folders to a report"),
     "cohort": Entry("fedpet.cli.main:COHORT", "Build and check a hospital's cohort"),
     "node": Entry("fedpet.cli.main:NODE", "Run a hospital's node: fetch images from its PACS"),
+    "coordinator": Entry(
+        "fedpet.cli.main:COORDINATOR", "Run the part of a federation that never sees a patient"
+    ),
+    "site": Entry("fedpet.cli.main:SITE", "Invite hospitals, and say who is a member"),
     "plan": Entry("fedpet.cli.main:PLAN", "Write, check and read plans"),
     "run": Entry("fedpet.cli.runs:run", "Run a plan over the hospitals of a folder"),
     "resume": Entry("fedpet.cli.runs:resume", "Continue a run that was interrupted"),

@@ -5,13 +5,15 @@ invited -> joined (keys shown) -> approved <-> suspended
    any  -> revoked
 ```
 Rules:
-1. Every change raises the epoch, so that whoever watches sees it, and an old list never returns.
+1. Every change raises the epoch, so that whoever watches sees it. The roster has an epoch of its
+   own, raised when a member or a key changes; an old roster never returns.
 2. An invitation is used once; its secret is not here, only the key that proves it.
 3. A key belongs to one site.
 """
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import threading
 import time
@@ -112,7 +114,8 @@ class Membership:
             self._db.execute("pragma foreign_keys = on")
             self._db.executescript(SCHEMA)
             self._db.execute("insert or ignore into facts values ('version', ?)", (VERSION,))
-            self._db.execute("insert or ignore into facts values ('epoch', '1')")
+            for name, value in (("epoch", "1"), ("roster_epoch", "1"), ("roster", "")):
+                self._db.execute("insert or ignore into facts values (?, ?)", (name, value))
             found = self._db.execute("select value from facts where name = 'version'").fetchone()[0]
         except sqlite3.DatabaseError as error:
             raise _unusable(error) from error
@@ -157,7 +160,7 @@ class Membership:
                 f"There is no site '{name}' in this federation.",
                 why=f"Known: {known}.",
                 do=f"Invite it: fedpet site invite {name}",
-                code="FP-6005",
+                code="FP-6105",
             )
         return found[0]
 
@@ -168,7 +171,8 @@ class Membership:
             for site in self.sites()
             if site.state in MEMBERS and site.identity is not None
         }
-        return Roster(members, self.epoch) if members else None
+        epoch = int(self._row("select value from facts where name = 'roster_epoch'")[0])
+        return Roster(members, epoch) if members else None
 
     def invite(
         self, site: str, *, id_: str, nkey: str, expires_at: float, approved: bool, note: str
@@ -217,12 +221,12 @@ class Membership:
         )
         do = "Ask the coordinator for a new one: fedpet site invite NAME"
         if not rows:
-            raise RefusalError("This invitation is not known here.", do=do, code="FP-5011")
+            raise RefusalError("This invitation is not known here.", do=do, code="FP-5111")
         found = _invitation(rows[0])
         if found.used_at is not None:
-            raise RefusalError("This invitation was used already.", do=do, code="FP-5012")
+            raise RefusalError("This invitation was used already.", do=do, code="FP-5112")
         if found.expires_at < time.time():
-            raise RefusalError("This invitation has expired.", do=do, code="FP-5013")
+            raise RefusalError("This invitation has expired.", do=do, code="FP-5113")
         return found
 
     def join(self, id_: str, *, identity: PublicIdentity, nkey: str) -> Site:
@@ -241,7 +245,7 @@ class Membership:
                 raise RefusalError(
                     f"These keys belong to site '{taken[0]}' already.",
                     do="Every site makes keys of its own: fedpet node init in a new folder.",
-                    code="FP-5014",
+                    code="FP-5114",
                 )
             before = self.site(invitation.site).state
             state = "approved" if invitation.approved else "joined"
@@ -279,7 +283,7 @@ class Membership:
                 raise RefusalError(
                     f"Site '{name}' is {found.state}; it cannot become {state} from there.",
                     do="See where every site stands: fedpet site list",
-                    code="FP-5015",
+                    code="FP-5115",
                 )
             if state == "revoked":
                 db.execute("delete from invitations where site = ? and used_at is null", (name,))
@@ -297,12 +301,22 @@ class Membership:
                 try:
                     yield self._db
                     self._db.execute("update facts set value = value + 1 where name = 'epoch'")
+                    self._number_roster()
                     self._db.execute("commit")
                 except BaseException:
                     self._db.execute("rollback")
                     raise
             except sqlite3.Error as error:
                 raise _unusable(error) from error
+
+    def _number_roster(self) -> None:
+        """Raise the roster's own epoch where its members or their keys are others than before."""
+        members = [(site.name, site.identity) for site in self.sites() if site.state in MEMBERS]
+        told = json.dumps([[name, found.key.hex()] for name, found in members if found])
+        if told == self._row("select value from facts where name = 'roster'")[0]:
+            return
+        self._db.execute("update facts set value = ? where name = 'roster'", (told,))
+        self._db.execute("update facts set value = value + 1 where name = 'roster_epoch'")
 
     def _rows(self, sql: str, *values: str | float) -> list[tuple[Any, ...]]:
         with self._lock:

@@ -131,7 +131,7 @@ def fingerprint(pem: str) -> str:
     try:
         der = x509.load_pem_x509_certificate(pem.encode()).public_bytes(serialization.Encoding.DER)
     except ValueError as error:
-        raise StoreError("This is no certificate.", code="FP-3021") from error
+        raise StoreError("This is no certificate.", code="FP-3051") from error
     return hashlib.sha256(der).hexdigest()
 
 

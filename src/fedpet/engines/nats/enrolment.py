@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 
 from fedpet.engines.nats import keys, subjects
-from fedpet.engines.nats.connection import Credentials, connected, persistently
+from fedpet.engines.nats.connection import Credentials, Door, connected, persistently
 from fedpet.engines.nats.invitation import InvitationFile
 from fedpet.engines.nats.letters import Letter, open_letter, seal
 from fedpet.errors import RefusalError
@@ -14,11 +14,12 @@ from fedpet.privacy.identity import Identity, PublicIdentity
 ANSWER_S = 15.0
 
 
-async def join(invitation: InvitationFile, *, identity: Identity, seed: str) -> str:
+async def join(invitation: InvitationFile, *, door: Door, identity: Identity, seed: str) -> str:
     """Join a federation; return the site's state there: `approved` or `joined`.
 
     Args:
         invitation: The file that the coordinator sent.
+        door: Where the broker is, or the way to it.
         identity: The site's key.
         seed: The site's NKey seed.
 
@@ -43,7 +44,7 @@ async def join(invitation: InvitationFile, *, identity: Identity, seed: str) -> 
         },
     )
     credentials = Credentials(member=invitation.id, seed=invitation.secret)
-    async with connected(invitation.door(), credentials, patient=False) as client:
+    async with connected(door, credentials, patient=False) as client:
         message = await persistently(
             client, subjects.join(invitation.id), seal(letter, identity), idle_s=ANSWER_S
         )
@@ -57,6 +58,6 @@ async def join(invitation: InvitationFile, *, identity: Identity, seed: str) -> 
     )
     if answer.body.get("refused"):
         raise RefusalError(
-            str(answer.body["refused"]), code=str(answer.body.get("code", "FP-5010"))
+            str(answer.body["refused"]), code=str(answer.body.get("code", "FP-5110"))
         )
     return str(answer.body.get("state"))

@@ -38,7 +38,7 @@ FILE = "coordinator.toml"
 # Strict at the door: no unknown key, no silent conversion.
 DOOR = {"extra": "forbid", "strict": True, "allow_inf_nan": False}
 COORDINATOR = TomlDoor(
-    error=DataError, code="FP-3020", do="Correct coordinator.toml; its comments explain each key."
+    error=DataError, code="FP-3050", do="Correct coordinator.toml; its comments explain each key."
 )
 TEMPLATE = """\
 # The coordinator's settings. Restart `fedpet coordinator start` after a change.
@@ -87,7 +87,7 @@ class Home:
         absent = NotFoundError(
             f"'{folder.name}' is no coordinator's folder.",
             do="Make one: fedpet coordinator init FOLDER --host NAME",
-            code="FP-6013",
+            code="FP-6113",
         )
         text = COORDINATOR.text_of(folder / FILE, absent=absent)
         self.settings = COORDINATOR.values(text, CoordinatorSettings, name=FILE)

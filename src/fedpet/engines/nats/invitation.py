@@ -20,7 +20,7 @@ from fedpet.tomldoor import Door as TomlDoor
 DOOR = {"extra": "forbid", "strict": True, "allow_inf_nan": False}
 INVITATION = TomlDoor(
     error=DataError,
-    code="FP-3022",
+    code="FP-3052",
     do="Ask the coordinator to send the file again, as an attachment that nothing rewrites.",
 )
 Text = Annotated[str, Len(1, 300)]
@@ -90,7 +90,7 @@ def read_invitation(path: Path) -> InvitationFile:
         DataError: If it is not what `write_invitation` wrote.
         RefusalError: If it has expired, or its certificate was exchanged.
     """
-    absent = NotFoundError(f"There is no invitation '{path.name}' here.", code="FP-6012")
+    absent = NotFoundError(f"There is no invitation '{path.name}' here.", code="FP-6112")
     text = INVITATION.text_of(path, absent=absent)
     found = INVITATION.values(text, InvitationFile, name=path.name)
     if fingerprint(found.authority) != found.authority_sha256:
@@ -98,14 +98,14 @@ def read_invitation(path: Path) -> InvitationFile:
             "The certificate in this invitation is not the one that it names.",
             why="The file was changed on its way.",
             do="Tell the coordinator, and ask for another one by a safer way.",
-            code="FP-5016",
+            code="FP-5116",
         )
     if found.expires_at < time.time():
         raise RefusalError(
             "This invitation has expired.",
             why="Or this machine's clock is wrong.",
             do="Ask the coordinator for a new one: fedpet site invite NAME",
-            code="FP-5013",
+            code="FP-5113",
         )
     _public(found.coordinator)
     return found

@@ -86,10 +86,19 @@ class Link:
         post: The site's place in it.
         worker: What answers.
         tell: Called with the state of the line in words, whenever it changes.
+        pin: Called with every roster that the coordinator signed.
     """
 
-    def __init__(self, post: Post, worker: Worker, *, tell: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        post: Post,
+        worker: Worker,
+        *,
+        tell: Callable[[str], None],
+        pin: Callable[[bytes], None],
+    ) -> None:
         self._post = post
+        self._pin = pin
         self._worker = worker
         self._tell = tell
         self._outbox = Outbox(post.folder / "outbox")
@@ -108,7 +117,7 @@ class Link:
             try:
                 await self._session()
             except RefusalError as error:
-                if error.code == "FP-6007":
+                if error.code == "FP-6107":
                     raise
                 self._tell(str(error))
                 await asyncio.sleep(REFUSED_WAIT_S)
@@ -120,6 +129,7 @@ class Link:
         post = self._post
         self._tell("connecting")
         async with connected(post.door, Credentials(member=post.site, seed=post.seed)) as client:
+            await client.subscribe(subjects.roster(post.site), cb=self._told_roster)
             await self._introduce(client)
             self._tell("connected")
             questions = await client.jetstream().pull_subscribe_bind(
@@ -162,19 +172,34 @@ class Link:
                 if client.is_closed:
                     raise
                 self._tell("waiting for the coordinator")
-        welcome = open_letter(
-            message.data,
-            author=post.coordinator,
-            federation=post.federation,
-            kind="welcome",
-            written_by=subjects.COORDINATOR,
-            to=post.site,
-        )
+        welcome = self._opened(message, "welcome")
         if welcome.about != letter.about:
             raise UpdateError("The coordinator answered another greeting.")
         if welcome.body.get("refused"):
-            code = str(welcome.body.get("code", "FP-5010"))
+            code = str(welcome.body.get("code", "FP-5110"))
             raise RefusalError(str(welcome.body["refused"]), code=code)
+        self._keep_roster(welcome)
+
+    async def _told_roster(self, message: Msg) -> None:
+        try:
+            self._keep_roster(self._opened(message, "roster"))
+        except FedpetError as error:
+            log.warning("roster_refused reason=%s", error)
+
+    def _keep_roster(self, letter: Letter) -> None:
+        if isinstance(letter.body.get("roster"), str):
+            self._pin(str(letter.body["roster"]).encode())
+
+    def _opened(self, message: Msg, kind: str) -> Letter:
+        """Read a letter of the coordinator to this site."""
+        return open_letter(
+            message.data,
+            author=self._post.coordinator,
+            federation=self._post.federation,
+            kind=kind,
+            written_by=subjects.COORDINATOR,
+            to=self._post.site,
+        )
 
     async def _give_signs(self, client: Client) -> None:
         post = self._post
@@ -206,14 +231,7 @@ class Link:
 
     def _read(self, message: Msg) -> Letter:
         post = self._post
-        letter = open_letter(
-            message.data,
-            author=post.coordinator,
-            federation=post.federation,
-            kind="ask",
-            written_by=subjects.COORDINATOR,
-            to=post.site,
-        )
+        letter = self._opened(message, "ask")
         if not HEX.fullmatch(letter.about):
             raise UpdateError("A question has no identifier.")
         if subjects.ask(post.site, str(letter.body.get("experiment"))) != message.subject:

@@ -66,6 +66,11 @@ def join(invitation: str) -> str:
     return f"fedpet.join.{invitation}"
 
 
+def roster(site: str) -> str:
+    """Where a site hears of a new list of members."""
+    return f"{inbox(site)}.roster"
+
+
 def inbox(member: str) -> str:
     """Prefix of the subjects on which a member, and nobody else, receives."""
     return f"_INBOX.{member}"
