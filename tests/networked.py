@@ -94,6 +94,7 @@ class Federation:
         )
         self.links: dict[str, Alive] = {}
         self.rosters: list[bytes] = []
+        self.enrolled: dict[str, Post] = {}
         self.daemon: Alive | None = None
 
     def start(self) -> None:
@@ -117,7 +118,7 @@ class Federation:
         identity = Identity.load_or_create(home / "identity.pem")
         seed = keys.load_or_create(home / "broker.nk")
         asyncio.run(join(invitation, door=invitation.door(), identity=identity, seed=seed))
-        return Post(
+        self.enrolled[site] = Post(
             site=site,
             federation=invitation.federation,
             door=invitation.door(),
@@ -126,6 +127,7 @@ class Federation:
             coordinator=PublicIdentity(bytes.fromhex(invitation.coordinator)),
             folder=home,
         )
+        return self.enrolled[site]
 
     def connect(self, post: Post, handle: Handle) -> list[str]:
         said: list[str] = []

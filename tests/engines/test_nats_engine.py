@@ -1,16 +1,25 @@
 """The engine between machines: the same bytes as in process, whatever happens on the way."""
 
+import asyncio
+import os
+import signal
+import threading
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 import federated
+from fedpet.engines.nats import keys
+from fedpet.engines.nats.authority import Authority
 from fedpet.engines.nats.engine import NatsEngine
-from fedpet.errors import NotFoundError
+from fedpet.engines.nats.enrolment import join
+from fedpet.engines.nats.link import Link
+from fedpet.errors import EngineError, NotFoundError, RefusalError
 from fedpet.federation.messages import Reply, Request
 from fedpet.plan import Training
-from networked import federation, wait_until
+from fedpet.privacy.identity import Identity
+from networked import Alive, InThread, federation, wait_until
 
 
 def answering(site: str, **changes):
@@ -102,3 +111,109 @@ def test_the_same_plan_gives_the_same_bytes_in_process_and_networked(tmp_path):
         with federation(tmp_path / "net", handlers) as made, made.engine() as engine:
             networked = replace(execution, engine=engine)
             assert federated.frozen(federated.walk(networked)[0]) == expected
+
+
+def test_a_second_node_with_the_same_identity_is_refused_and_named(tmp_path):
+    """A folder that was copied to another machine; the first node goes on."""
+    with federation(tmp_path, {"a": answering("a")}) as made, made.engine() as engine:
+        wait_until(lambda: "a" in engine.present)
+        copied = replace(made.enrolled["a"], folder=tmp_path / "elsewhere")
+        second = Alive(Link(copied, InThread(answering("a")), tell=print, pin=print).serve)
+        wait_until(lambda: second.error is not None)
+        assert second.error.code == "FP-6107"
+        assert "Two nodes run with the identity 'a'" in second.error.title
+        assert replies(engine, [request("a")])["a"].status == "ok"
+
+
+def test_work_is_done_once_although_its_question_comes_twice(tmp_path):
+    """A run that is killed and resumed asks again; the answer is already there."""
+    done = []
+
+    def counting(request: Request) -> Reply:
+        done.append(request.step)
+        return answering("a")(request)
+
+    arrays = {"w": np.ones(500_000, np.float32)}
+    with federation(tmp_path, {"a": counting}) as made:
+        for _ in range(2):
+            with made.engine() as engine:
+                found = replies(engine, [request("a", arrays=arrays)])["a"]
+                np.testing.assert_array_equal(found.arrays["w"], 2)
+        made.links["a"].end()
+        made.connect(made.enrolled["a"], counting)
+        with made.engine() as engine:
+            found = replies(engine, [request("a", arrays=arrays)])["a"]
+            np.testing.assert_array_equal(found.arrays["w"], 2)
+    assert done == ["s"]
+
+
+def test_work_that_failed_is_tried_again_when_it_is_asked_again(tmp_path):
+    """A full disk that was mended must not answer for ever."""
+    broken = [True]
+
+    def mended(request: Request) -> Reply:
+        return answering("a", status="failed" if broken.pop() else "ok")(request)
+
+    broken.insert(0, False)
+    with federation(tmp_path, {"a": mended}) as made, made.engine() as engine:
+        assert replies(engine, [request("a")])["a"].status == "failed"
+        assert replies(engine, [request("a")])["a"].status == "ok"
+
+
+def test_a_broker_that_is_restarted_is_waited_for(tmp_path):
+    """Killed while a site works; the answer comes all the same."""
+    at_work, go = threading.Event(), threading.Event()
+
+    def slow(request: Request) -> Reply:
+        at_work.set()
+        assert go.wait(30)
+        return answering("a")(request)
+
+    with federation(tmp_path, {"a": slow}) as made, made.engine() as engine:
+        found = {}
+        asking = threading.Thread(
+            target=lambda: found.update(replies(engine, [request("a", arrays={"w": np.ones(3)})]))
+        )
+        asking.start()
+        assert at_work.wait(20)
+        pid = int((made.folder / "coordinator/broker/nats.pid").read_text())
+        os.kill(pid, signal.SIGKILL)
+        go.set()
+        asking.join(40)
+        assert found["a"].status == "ok"
+
+
+def test_a_suspended_site_is_not_asked_and_others_do_not_wait(tmp_path):
+    """A decision of the coordinator's people holds at once, without a restart."""
+    with federation(tmp_path, {"a": answering("a")}) as made, made.engine() as engine:
+        made.home.members.change("a", "suspended", since=("approved",), note="Holiday.")
+        found = replies(engine, [request("a", "one")])["a"]
+        assert (found.status, found.reasons) == (
+            "failed",
+            ("The coordinator suspended this site. Holiday.",),
+        )
+        made.home.members.change("a", "approved", since=("suspended",))
+        assert replies(engine, [request("a", "two")])["a"].status == "ok"
+
+
+def test_an_invitation_is_worth_nothing_to_others(tmp_path):
+    """Another coordinator's certificate, a second use, a key of somebody else."""
+    with federation(tmp_path, {}) as made:
+        invitation = made.invite("a")
+        identity = Identity.load_or_create(tmp_path / "one" / "identity.pem")
+        seed = keys.load_or_create(tmp_path / "one" / "broker.nk")
+
+        def show(invitation):
+            door = invitation.door()
+            return asyncio.run(join(invitation, door=door, identity=identity, seed=seed))
+
+        foreign = Authority(tmp_path / "foreign").pem
+        with pytest.raises(EngineError, match="not the coordinator") as told:
+            show(replace(invitation, authority=foreign))
+        assert told.value.code == "FP-4002"
+        with pytest.raises(RefusalError, match="does not know this key"):
+            show(replace(invitation, secret=keys.load_or_create(tmp_path / "other.nk")))
+        assert show(invitation) == "approved"
+        with pytest.raises(RefusalError):
+            show(invitation)
+        assert made.home.members.site("a").identity == identity.public

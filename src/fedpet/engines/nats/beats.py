@@ -21,7 +21,7 @@ class Beat:
     """What a site tells of itself.
 
     Args:
-        instance: A random name of the node process.
+        instance: Names the node by machine and folder.
         host: Name of its machine.
         state: `idle`, `receiving`, `working` or `sending`.
         step: The step that it works on; empty when idle.

@@ -97,6 +97,9 @@ async def _several(work: Callable[[int], Awaitable[None]], indices: Iterable[int
         while waiting:
             await work(waiting.pop())
 
-    async with asyncio.TaskGroup() as group:
-        for _ in range(min(AT_ONCE, len(waiting))):
-            group.create_task(one_after_another())
+    try:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(min(AT_ONCE, len(waiting))):
+                group.create_task(one_after_another())
+    except ExceptionGroup as several:
+        raise several.exceptions[0] from None  # the others are of the same kind

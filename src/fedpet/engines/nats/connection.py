@@ -111,12 +111,18 @@ async def connected(
 
 
 async def _connect(door: Door, credentials: Credentials) -> Client | None:
+    if not await _shake_hands(door):
+        return None
     told: list[Exception] = []
 
     async def note(error: Exception) -> None:
         told.append(error)
         log.info("broker_unreachable reason=%s", type(error).__name__)
+        if established and not closing and _unknown(error):
+            closing.append(asyncio.create_task(client.close()))  # waiting would not mend it
 
+    established = False
+    closing: list[asyncio.Task[None]] = []
     client = Client()
     try:
         await client.connect(
@@ -140,31 +146,54 @@ async def _connect(door: Door, credentials: Credentials) -> Client | None:
         told.append(error)
         with contextlib.suppress(NatsError, OSError, asyncio.TimeoutError):
             await client.close()
-        _explain(told, door)
+        _explain(told)
         return None
+    established = True
     client.options["max_reconnect_attempts"] = -1  # from now on for as long as it takes
     return client
 
 
-def _explain(told: list[Exception], door: Door) -> None:
+async def _shake_hands(door: Door) -> bool:
+    """Look whether the server is there, and is the right one; its client library would not tell.
+
+    Raises:
+        EngineError: If it is another server.
+    """
+    try:
+        async with asyncio.timeout(CONNECT_S):
+            _, writer = await asyncio.open_connection(
+                door.host, door.port, ssl=door.context(), server_hostname=door.name
+            )
+            writer.close()
+    except ssl.SSLCertVerificationError as error:
+        raise EngineError(
+            f"The server at {door.host}:{door.port} is not the coordinator that is expected.",
+            why=f"Its certificate: {error.verify_message}.",
+            do=(
+                "Ask the coordinator for the fingerprint of its authority, and compare.",
+                "Does a proxy here inspect TLS? Let it pass this address through.",
+                "Is the clock of this machine right?",
+            ),
+            code="FP-4002",
+        ) from error
+    except (OSError, TimeoutError):
+        return False
+    return True
+
+
+def _explain(told: list[Exception]) -> None:
     """Raise what waiting does not mend."""
     for error in told:
-        if isinstance(error, ssl.SSLCertVerificationError):
-            raise EngineError(
-                f"The server at {door.host}:{door.port} is not the coordinator of the invitation.",
-                why=f"Its certificate: {error.verify_message}.",
-                do=(
-                    "Ask the coordinator for the fingerprint of its authority, and compare.",
-                    "Does a proxy here inspect TLS? Let it pass this address through.",
-                ),
-                code="FP-4002",
-            ) from error
-        if "authorization violation" in str(error).lower():
+        if _unknown(error):
             raise RefusalError(
                 "The coordinator does not know this key, or no longer.",
                 do="Ask it whether the invitation has expired, or the site was revoked.",
                 code="FP-5110",
             ) from error
+
+
+def _unknown(error: Exception) -> bool:
+    return "authorization violation" in str(error).lower()
 
 
 async def persistently(

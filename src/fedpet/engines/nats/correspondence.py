@@ -25,7 +25,7 @@ from fedpet.engines.nats.beats import Presence
 from fedpet.engines.nats.chunks import ENCLOSED_BYTES, bulk_of
 from fedpet.engines.nats.connection import Credentials, Door, connected
 from fedpet.engines.nats.letters import Letter, open_letter, read, seal
-from fedpet.errors import FedpetError, UpdateError
+from fedpet.errors import EngineError, FedpetError, UpdateError
 from fedpet.federation.messages import Reply, Request, header_of, message_of
 from fedpet.parameters import Array, Parameters, from_bytes, mapped, to_bytes
 from fedpet.privacy.identity import Identity, PublicIdentity
@@ -177,15 +177,23 @@ class Correspondence:
         self._wanted[about] = answer
         try:
             if about in self._early:
-                answer.set_result(self._early.pop(about))
-            else:
-                await self._send(letter)
+                early = await self._early_reply(request, self._early.pop(about))
+                if early is not None:
+                    return early
+            await self._send(letter)
             reason = await self._wait(request.site, answer)
             if reason:
                 return failed(request, reason)
             return await self._reply(request, answer.result())
         finally:
             del self._wanted[about]
+
+    async def _early_reply(self, request: Request, letter: Letter) -> Reply | None:
+        """Return an answer that was there before it was asked for, if all of it is still there."""
+        try:
+            return await self._reply(request, letter)
+        except EngineError:
+            return None
 
     async def _lay_down(self, arrays: Parameters) -> Letter:
         """Return a letter with arrays in it, or with those that it laid down at the broker."""
@@ -289,6 +297,8 @@ class Correspondence:
             return
         future = self._wanted.get(letter.about)
         if future is None:
+            if letter.body.get("status") != "ok":
+                return  # what failed is tried again when it is asked again
             self._early[letter.about] = letter  # of a run that was interrupted, perhaps
             while len(self._early) > EARLY_MAX:
                 del self._early[next(iter(self._early))]

@@ -10,6 +10,7 @@ A question is crossed off when the broker holds its answer; a kill before that b
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import logging
 import secrets
@@ -103,9 +104,8 @@ class Link:
         self._tell = tell
         self._outbox = Outbox(post.folder / "outbox")
         self._inbox = post.folder / "inbox"
-        self.beat = Beat(
-            instance=secrets.token_hex(8), host=socket.gethostname()[:100], software=__version__
-        )
+        host = socket.gethostname()[:100]
+        self.beat = Beat(instance=_instance(host, post), host=host, software=__version__)
 
     async def serve(self) -> None:
         """Serve until cancelled; whatever breaks is tried again.
@@ -288,7 +288,7 @@ class Link:
         )
 
     async def _work(self, letter: Letter, arrays: Path | None) -> bytes:
-        """Let the node answer, and return the sealed answer; it is in the outbox by then."""
+        """Let the node answer, and return the sealed answer; in the outbox by then if it is one."""
         post = self._post
         header = json.dumps(dict(letter.body), sort_keys=True).encode()
         out = self._outbox.arrays(letter.about)
@@ -317,7 +317,8 @@ class Link:
                 described = await asyncio.to_thread(bulk_of, content)
                 answer = replace(answer, bulk=described)
         data = seal(answer, post.identity)
-        self._outbox.keep(letter.about, data)
+        if answer.body.get("status") == "ok":  # what failed is tried when it is asked again
+            self._outbox.keep(letter.about, data)
         return data
 
     async def _in_progress(self, message: Msg) -> None:
@@ -327,3 +328,9 @@ class Link:
                 await message.in_progress()
             except (NatsError, OSError):
                 log.info("progress_not_told")
+
+
+def _instance(host: str, post: Post) -> str:
+    """Name this node by machine and folder: a restart is the same one, a copy elsewhere is not."""
+    place = f"{post.site}\n{host}\n{post.folder.resolve()}"
+    return hashlib.sha256(place.encode()).hexdigest()[:16]
