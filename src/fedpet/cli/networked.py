@@ -14,6 +14,7 @@ from typing import Any
 
 from fedpet import plan as plans
 from fedpet import planfile
+from fedpet.cli.run_files import RunFiles, keep, replace
 from fedpet.engines.nats.correspondence import Patience
 from fedpet.engines.nats.engine import NatsEngine
 from fedpet.engines.nats.home import Home
@@ -68,8 +69,6 @@ def start_networked(
     Raises:
         StoreError: If the folder already holds a run of another plan.
     """
-    from fedpet.cli.simulate import RunFiles
-
     files = RunFiles(folder=folder)
     if files.plan.exists():
         begun = plans.fingerprint(planfile.load(files.plan))
@@ -88,9 +87,7 @@ def start_networked(
         "ceiling": ceiling or {},
         "phantom": phantom,
     }
-    part = files.settings.with_suffix(".part")
-    part.write_text(json.dumps(settings, indent=1), encoding="utf-8")
-    part.replace(files.settings)
+    replace(files.settings, json.dumps(settings, indent=1).encode())
 
 
 def is_networked(folder: Path) -> bool:
@@ -101,9 +98,7 @@ def is_networked(folder: Path) -> bool:
         return False
 
 
-def run_networked(
-    folder: Path, *, say: Callable[[str], None]
-) -> Generator[Record, None, None]:
+def run_networked(folder: Path, *, say: Callable[[str], None]) -> Generator[Record, None, None]:
     """Run, or resume, the experiment of a run's folder over the network.
 
     When too few hospitals answer, the run waits until enough are there and walks again from the
@@ -120,8 +115,6 @@ def run_networked(
         UpdateError: If too few hospitals were there for longer than the run may wait.
         NotFoundError: If the plan names a hospital that is not a member.
     """
-    from fedpet.cli.simulate import RunFiles, keep
-
     files = RunFiles(folder=folder)
     plan = planfile.load(files.plan)
     told = _settings(files.settings)
@@ -160,9 +153,7 @@ def run_networked(
             yield record
 
 
-def _walked(
-    execution: Execution, context: Context, gathering: Gathering
-) -> Iterator[Record]:
+def _walked(execution: Execution, context: Context, gathering: Gathering) -> Iterator[Record]:
     """Walk the experiment, again from the top whenever too few hospitals answered a step."""
     while True:
         closed = len(execution.journal.history())
@@ -270,7 +261,7 @@ class Gathering:
         text, fingerprint = planfile.dumps(self._plan), plans.fingerprint(self._plan)
         asked = set(self._plan.sites.names or self._engine.sites)
         here = [site for site in self._engine.present if site in asked]
-        answers = {site: ("The hospital is not there.",) for site in asked}
+        answers = dict.fromkeys(asked, ("The hospital is not there.",))
         requests = [
             Request(
                 site=site,
@@ -322,5 +313,5 @@ def _settings(path: Path) -> dict[str, Any]:
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise StoreError(
             "run.json was altered; it is not what fedpet wrote.",
-            do="Write it anew: fedpet run PLAN --coordinator FOLDER --out RUN; what is done is kept.",
+            do="Write it anew: fedpet run PLAN --coordinator FOLDER --out RUN",
         ) from error

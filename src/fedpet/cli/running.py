@@ -31,7 +31,8 @@ def execute(
         NotFoundError: If the folder holds no run.
         StoreError: If another process works on this run.
     """
-    from fedpet.cli.simulate import RunFiles, run_in_process
+    from fedpet.cli.networked import is_networked, run_networked
+    from fedpet.cli.run_files import RunFiles
 
     files = RunFiles(folder=folder)
     if not files.plan.exists():
@@ -43,7 +44,13 @@ def execute(
     plan = planfile.load(files.plan)
     terminal.crash_folder = folder
     terminal.resume = resume or f"fedpet resume {quoted(folder)}"
-    with alone(folder), closing(run_in_process(files, workers=workers)) as records:
+    if is_networked(folder):
+        run = run_networked(folder, say=terminal.say)
+    else:
+        from fedpet.cli.simulate import run_in_process
+
+        run = run_in_process(files, workers=workers)
+    with alone(folder), closing(run) as records:
         return follow(records, plan=plan, terminal=terminal).results
 
 

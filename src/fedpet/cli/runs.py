@@ -14,21 +14,40 @@ from fedpet.plan import Plan, fingerprint
 
 FILE = click.Path(path_type=Path)
 WORKERS = click.IntRange(min=1, max=1000)
+SECONDS = click.FloatRange(min=0)
 
 
 @click.command("run", cls=FedpetCommand, short_help="Run a plan over hospitals")
 @click.argument("plan_file", metavar="PLAN", type=FILE)
-@click.option("--sites", required=True, type=FILE, help="Folder with one subfolder per hospital.")
+@click.option("--sites", type=FILE, help="Folder with one subfolder per hospital, all here.")
+@click.option("--coordinator", type=FILE, help="Coordinator's folder: hospitals over the network.")
 @click.option("--out", type=FILE, help="The run's folder; runs/NAME-FINGERPRINT unless told.")
-@click.option("--workers", type=WORKERS, help="Hospitals that work at once; one per core.")
+@click.option("--workers", type=WORKERS, help="With --sites: hospitals that work at once.")
+@click.option(
+    "--away", type=SECONDS, help="Over the network: how long a step waits for a silent site.  [60]"
+)
+@click.option("--deadline", type=SECONDS, help="How long a step waits in all.  [86400]")
+@click.option("--wait", type=SECONDS, help="How long to wait for enough hospitals; for ever.")
 @click.pass_obj
 def run(
-    terminal: Terminal, plan_file: Path, sites: Path, out: Path | None, workers: int | None
+    terminal: Terminal,
+    plan_file: Path,
+    sites: Path | None,
+    coordinator: Path | None,
+    out: Path | None,
+    workers: int | None,
+    away: float | None,
+    deadline: float | None,
+    wait: float | None,
 ) -> Answer:
-    """Run a plan over the hospitals of a folder, all on this machine.
+    """Run a plan over hospitals: of a folder, all on this machine, or over the network.
 
-    Each hospital is a real node with its own folder, policy and audit; only sums pass between
-    them. Whoever starts the run approves the plan in the name of every hospital.
+    With --sites each hospital is a real node with its own folder, policy and audit; only sums pass
+    between them. Whoever starts the run approves the plan in the name of every hospital.
+
+    With --coordinator the hospitals are the members of that federation. Each is sent the plan, and
+    a person there approves it. A hospital that is away, late or refuses is left out of a step and
+    told; when too few are left, the run waits for them and goes on.
 
     Reads PLAN and each hospital's built cohort. Writes the run's folder: plan.toml, journal.db,
     results.json, models, report.html and model-card.md. Every closed step is on disk at once, so
@@ -36,24 +55,23 @@ def run(
     code 3, before anything is written, if a cohort lacks what the plan reads.
 
       fedpet run plan.toml --sites hospitals
+      fedpet run plan.toml --coordinator coordinator
 
     Next: open report.html; after an interruption, `fedpet resume RUN`.
     """
-    from fedpet.cli.hospitals import obstruction, preflight
     from fedpet.cli.running import concluded, execute, quoted
-    from fedpet.local.folders import unbuilt_of
 
     plan = planfile.load(plan_file)
-    found = preflight(plan, sites)
-    if not found.may_run:
-        raise obstruction(found.objections)
-    if unbuilt := unbuilt_of(plan, sites):
-        terminal.warn(f"Left out, for want of a built cohort: {', '.join(unbuilt)}.")
     folder = out or Path("runs") / folder_name(plan)
+    if sites is not None and coordinator is None:
+        _start_here(plan, sites, folder, terminal)
+    elif coordinator is not None and sites is None:
+        from fedpet.cli.networked import Wishes, start_networked
 
-    from fedpet.cli.simulate import start
-
-    start(plan, sites=sites, folder=folder)
+        wishes = Wishes(away_s=away or 60.0, deadline_s=deadline or 86_400.0, wait_s=wait)
+        start_networked(plan, coordinator=coordinator, folder=folder, wishes=wishes)
+    else:
+        raise click.UsageError("Give either --sites FOLDER or --coordinator FOLDER.")
     results = execute(folder, terminal, workers=workers)
     return concluded(
         folder,
@@ -61,6 +79,20 @@ def run(
         terminal,
         next_steps=[f"fedpet report {quoted(folder)} --language fr"],
     )
+
+
+def _start_here(plan: Plan, sites: Path, folder: Path, terminal: Terminal) -> None:
+    """Lay out a run over the hospitals of a folder, if all would go well."""
+    from fedpet.cli.hospitals import obstruction, preflight
+    from fedpet.cli.simulate import start
+    from fedpet.local.folders import unbuilt_of
+
+    found = preflight(plan, sites)
+    if not found.may_run:
+        raise obstruction(found.objections)
+    if unbuilt := unbuilt_of(plan, sites):
+        terminal.warn(f"Left out, for want of a built cohort: {', '.join(unbuilt)}.")
+    start(plan, sites=sites, folder=folder)
 
 
 @click.command("resume", cls=FedpetCommand, short_help="Continue an interrupted run")

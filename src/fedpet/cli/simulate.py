@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Generator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from fedpet import plan as plans
 from fedpet import planfile
+from fedpet.cli.run_files import RunFiles, keep, replace
 from fedpet.errors import NotFoundError, StoreError
 from fedpet.federation import experiment
 from fedpet.federation.journal import Journal
@@ -20,34 +20,7 @@ from fedpet.federation.results import Context
 from fedpet.local.folders import hospitals_of
 from fedpet.local.taking_part import open_cohorts, require_unchanged
 from fedpet.local.wiring import wired
-from fedpet.parameters import Parameters, to_bytes
 from fedpet.plan import Plan
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunFiles:
-    """Where a run keeps what it needs to be resumed and reported.
-
-    Args:
-        folder: The run's folder.
-    """
-
-    folder: Path
-
-    @property
-    def plan(self) -> Path:
-        """The plan, as it was approved."""
-        return self.folder / "plan.toml"
-
-    @property
-    def settings(self) -> Path:
-        """Which hospitals, and what was known beforehand."""
-        return self.folder / "run.json"
-
-    @property
-    def results(self) -> Path:
-        """Every number of the report."""
-        return self.folder / "results.json"
 
 
 def start(
@@ -75,7 +48,7 @@ def start(
     folder.mkdir(parents=True, exist_ok=True)
     files.plan.write_text(planfile.dumps(plan), encoding="utf-8")
     settings = {"sites": str(sites.resolve()), "ceiling": dict(ceiling or {})}
-    _replace(files.settings, json.dumps(settings, indent=1).encode())
+    replace(files.settings, json.dumps(settings, indent=1).encode())
     return files
 
 
@@ -117,7 +90,7 @@ def run_in_process(files: RunFiles, *, workers: int | None = None) -> Generator[
         )
         for record in experiment.run(execution, context):
             if isinstance(record, Finished):
-                _keep(files, record)
+                keep(files, record)
             yield record
 
 
@@ -168,21 +141,3 @@ def _findings(hospitals: Mapping[str, Path]) -> tuple[dict[str, Any], ...]:
                 }
             )
     return tuple(counted)
-
-
-def _keep(files: RunFiles, finished: Finished) -> None:
-    text = json.dumps(finished.results, indent=1, sort_keys=True, allow_nan=False)
-    _replace(files.results, text.encode())
-    for name, arrays in finished.models.items():
-        _write_model(files.folder / "models" / f"{name}.safetensors", arrays)
-
-
-def _write_model(path: Path, arrays: Parameters) -> None:
-    path.parent.mkdir(exist_ok=True)
-    _replace(path, to_bytes(arrays))
-
-
-def _replace(path: Path, data: bytes) -> None:
-    temporary = path.with_suffix(path.suffix + ".part")
-    temporary.write_bytes(data)
-    temporary.replace(path)
