@@ -229,3 +229,10 @@ async def persistently(
             await asyncio.sleep(RETRY_S)
         if clock() > until:
             raise EngineError(f"The broker gave no answer for {idle_s:.0f} s.", code="FP-4004")
+
+
+def _matters(record: logging.LogRecord) -> bool:
+    return "eof_received" not in str(record.msg)
+
+
+logging.getLogger("asyncio").addFilter(_matters)  # every close of a TLS stream would be told
