@@ -231,3 +231,10 @@ def test_an_unknown_field_is_not_taken(audit):
         with pytest.raises(StoreError, match="does not take"):
             audit.append(what="asked", **{field: "a41f"})
     assert len(audit.entries()) == 4
+
+
+def test_without_the_list_of_fields_a_subject_would_enter(audit, monkeypatch):
+    """The attack works where the defence is taken away, so the tests above test something."""
+    monkeypatch.setattr("fedpet.node.audit.require_allowed", lambda values: None)
+    audit.append(what="asked", subject="DUPONT^JEAN")
+    assert audit.entries()[-1].values["subject"] == "DUPONT^JEAN"

@@ -107,15 +107,18 @@ def test_one_changed_number_makes_another_plan(node):
     refused(ask(node, plan=replace(PLAN, seed=PLAN.seed + 1)), "is not approved")
 
 
-def test_a_plan_changed_in_the_store_is_not_run(node, tmp_path):
+def test_a_plan_changed_in_the_store_is_not_run(node, tmp_path, monkeypatch):
     """Whoever edits the database does not change what a person approved."""
     import sqlite3
 
-    approved(node)
+    approved_one = approved(node)
     with sqlite3.connect(tmp_path / "state.db") as db:
         db.execute("update plans set text = replace(text, 'seed = 2026', 'seed = 2027')")
     db.close()
     failed(ask(node), "was changed after it was proposed")
+    # With the defence off the other plan is computed, under the approved one's name:
+    monkeypatch.setattr("fedpet.node.approvals.plans.fingerprint", lambda _: approved_one)
+    assert ask(node, plan=approved_one).status == "ok"
 
 
 def test_a_stricter_policy_stops_an_approved_plan(node, tmp_path):
@@ -360,6 +363,16 @@ def test_the_audit_tells_every_request_and_every_answer(node):
     assert len(entries[3]["digest"]) == 64
     assert (entries[5]["status"], entries[5]["values"]) == ("refused", 0)
     assert "n-0" not in json.dumps([dict(entry) for entry in entries])
+
+
+def test_the_audit_tells_which_rules_were_in_force(node, tmp_path):
+    """A rule that was changed with an editor shows, although nobody recorded it."""
+    approved(node)
+    ask(node)
+    write_policy(Policy(subjects_min=20), tmp_path / "policy.toml")
+    ask(node)
+    rules = [e.values["rules"] for e in node.audit() if e.values["what"] == "asked"]
+    assert len(set(rules)) == 2
 
 
 def test_what_cannot_be_audited_does_not_leave(node):

@@ -39,6 +39,7 @@ TEXTS: Mapping[str, re.Pattern[str]] = {
     "question": DIGEST,
     "digest": DIGEST,
     "heads": DIGEST,
+    "rules": DIGEST,
     "name": NAME,
     "experiment": NAME,
     "cohort": NAME,

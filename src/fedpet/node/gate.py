@@ -230,6 +230,7 @@ class Node:
             experiment=fitting("experiment", request.experiment),
             attempt=request.attempt if type(request.attempt) is int else None,
             heads=_heads_digest(request.heads),
+            rules=hashlib.sha256(self._policy_path.read_bytes()).hexdigest(),
         )
 
     def _record_answered(
