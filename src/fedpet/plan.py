@@ -182,11 +182,23 @@ class Privacy:
 
     Args:
         update_norm_max: A site's update is scaled down to this L2 norm.
+        differential_privacy: How the network's training hides each patient: `none`; `local`,
+            every site adds all the noise itself; `distributed`, every step is one sum over
+            sites and each adds a share.
+        noise_multiplier: Standard deviation of the noise in units of `clip_norm`.
+        clip_norm: A patient's gradient is scaled down to this L2 norm.
+        delta: Probability with which the bound epsilon may fail.
+        honest_sites_min: Sites whose shares alone must make up the distributed noise.
     """
 
     __pydantic_config__ = DOOR
 
     update_norm_max: Positive = 10.0
+    differential_privacy: Literal["none", "local", "distributed"] = "none"
+    noise_multiplier: Positive = 2.0
+    clip_norm: Annotated[float, Ge(0.01), Le(100)] = 1.0
+    delta: Annotated[float, Gt(0), Le(0.01)] = 1e-4
+    honest_sites_min: Count = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -304,6 +316,7 @@ def contradictions(plan: Plan) -> tuple[tuple[str, str], ...]:
         *_about_code(plan.model),
         *_about_inputs(plan.inputs, plan.evaluation),
         *_about_sites(plan.sites),
+        *_about_privacy(plan),
         *_twice("statistics.allowed", plan.statistics.allowed),
     )
 
@@ -374,6 +387,20 @@ def _about_harmonising(inputs: Inputs, evaluation: Evaluation) -> list[tuple[str
     if inputs.harmonise_to and evaluation.scheme == "held-out-sites":
         why = "A hospital that is held out cannot be the one that others are moved to."
         found.append(("inputs.harmonise_to", why))
+    return found
+
+
+def _about_privacy(plan: Plan) -> list[tuple[str, str]]:
+    privacy = plan.privacy
+    if privacy.differential_privacy == "none":
+        return []
+    found = []
+    if plan.model.code:
+        why = "A network of the plan's own could undo the clipping; use an installed one."
+        found.append(("privacy.differential_privacy", why))
+    if privacy.honest_sites_min > plan.sites.sites_min:
+        why = f"{privacy.honest_sites_min} honest sites, but sites_min is {plan.sites.sites_min}."
+        found.append(("privacy.honest_sites_min", why))
     return found
 
 

@@ -399,7 +399,7 @@ def test_first_weights_are_looked_at_before_they_leave():
 
 def test_custom_code_has_no_place_in_the_node_itself():
     """Without a worker that provides it, such a network is refused, and its text is not run."""
-    from fedpet.training.loop import network_of
+    from fedpet.training.networks import network_of
 
     plan = plan_with("raise SystemExit(9)\n")
     with pytest.raises(RefusalError) as told:

@@ -99,7 +99,7 @@ class Board:
                     self,
                     rounds_done=self.rounds_done + 1,
                     rounds_fresh=self.rounds_fresh + (self.started_s is not None),
-                    losses=(*losses, record.loss),
+                    losses=losses if record.loss is None else (*losses, record.loss),
                     losses_of=record.label,
                 )
             case Finished():

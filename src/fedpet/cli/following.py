@@ -167,8 +167,9 @@ def _round(record: RoundClosed, board: Board, now_s: float) -> str:
     from fedpet.cli.drawing import time_left
 
     left = time_left(board.seconds_left(now_s))
+    loss = "loss not told" if record.loss is None else f"loss {record.loss:.3f}"
     told = (
-        f"{record.label}, round {record.round} of {record.rounds}: loss {record.loss:.3f}, "
+        f"{record.label}, round {record.round} of {record.rounds}: {loss}, "
         f"{record.sites} hospitals, {record.seconds:.1f} s"
     )
     return f"{told}, {left}" if left else told

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fedpet.cli.code_words import code_in_words
+from fedpet.cli.privacy_words import privacy_in_words
 from fedpet.plan import Plan, fingerprint
 
 Chapter = tuple[str, tuple[str, ...]]
@@ -25,6 +26,7 @@ def plan_in_words(plan: Plan) -> tuple[Chapter, ...]:
         ("What is computed", _computed(plan)),
         *([("Code that the plan brings", code)] if (code := code_in_words(plan.model)) else []),
         ("What leaves a hospital, and how often", _leaves(plan)),
+        ("How each patient is hidden", privacy_in_words(plan)),
         ("What may leave about one hospital alone", _releases(plan)),
         ("How models are judged", _judged(plan)),
         (

@@ -14,6 +14,7 @@ from fedpet.errors import UpdateError
 from fedpet.federation.asking import Execution, Question, answered, ask, by_site
 from fedpet.federation.newton_walk import DropoutError, climb
 from fedpet.federation.preparation import Fold
+from fedpet.federation.private import train_with_noise
 from fedpet.federation.records import Record, RoundClosed
 from fedpet.federation.strategies import strategy_of
 from fedpet.parameters import Array
@@ -180,10 +181,17 @@ def train_federated(
 ) -> Generator[Record, None, tuple[Fitted, list[float]]]:
     """Train the network for the plan's rounds; each round is one sum over sites.
 
+    With distributed noise every round is one step, and no loss is told.
+
     Returns:
         The model after the last round, and the training loss of each round.
     """
     plan = run.plan
+    if plan.privacy.differential_privacy == "distributed":
+        body = {"columns": list(prep.columns), "select": fold.training()}
+        scaling = _prefixed("prep.", prep.to_arrays())
+        noisy = yield from train_with_noise(run, fold, body, scaling, initial)
+        return _network(plan, prep, noisy), []
     strategy = strategy_of(plan.strategy)
     arrays = _prefixed("prep.", prep.to_arrays())
     model = dict(initial)
@@ -206,7 +214,8 @@ def train_federated(
             ),
         )
         model = strategy.next_model(model, closed.arrays)
-        losses.append(_loss(closed.arrays))
+        loss = _loss(closed.arrays)
+        losses += [] if loss is None else [loss]
         yield RoundClosed(
             label=f"Network, {fold.label}",
             fold=fold.index,
@@ -214,7 +223,7 @@ def train_federated(
             round=number,
             rounds=plan.training.rounds,
             sites=len(answered(closed)),
-            loss=losses[-1],
+            loss=loss,
             seconds=closed.seconds,
         )
     return _network(plan, prep, model), losses
@@ -334,8 +343,13 @@ def _prefixed(prefix: str, arrays: Mapping[str, Array]) -> dict[str, Array]:
     return {f"{prefix}{name}": array for name, array in arrays.items()}
 
 
-def _loss(summed: Mapping[str, Array]) -> float:
-    """Return the sum over heads of the mean loss per subject with a known endpoint."""
+def _loss(summed: Mapping[str, Array]) -> float | None:
+    """Return the sum over heads of the mean loss per subject with a known endpoint.
+
+    None where sites tell no loss: it would tell of patients what noise hides.
+    """
+    if not any(name.startswith("loss.") for name in summed):
+        return None
     mean = 0.0
     for name, array in summed.items():
         if name.startswith("loss."):

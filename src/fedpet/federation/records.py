@@ -58,7 +58,7 @@ class RoundClosed:
     round: int
     rounds: int
     sites: int
-    loss: float
+    loss: float | None  # None where noise hides it
     seconds: float
 
 

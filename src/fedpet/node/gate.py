@@ -28,6 +28,7 @@ import json
 import logging
 import time
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -42,6 +43,7 @@ from fedpet.node.approvals import Approvals
 from fedpet.node.audit import Audit, AuditEntry
 from fedpet.node.audit_fields import fitting
 from fedpet.node.desk import IDENTITY
+from fedpet.node.budget import Budget, charge_of
 from fedpet.node.disclosure import released
 from fedpet.node.ledger import Ledger
 from fedpet.node.policy import Policy, read_policy, write_policy
@@ -50,6 +52,7 @@ from fedpet.node.worker.workshop import Workshop
 from fedpet.parameters import Parameters, digest
 from fedpet.plan import Plan
 from fedpet.privacy.identity import Identity
+from fedpet.privacy.noise import drawn_from
 
 log = logging.getLogger(__name__)
 HERE = "this machine"
@@ -104,6 +107,7 @@ class Node:
         self._cohorts = dict(cohorts)
         self._workshop = Workshop()
         self._clock = clock
+        self._budget = Budget(folder)
 
     def close(self) -> None:
         """End the node's worker and close its files."""
@@ -111,6 +115,7 @@ class Node:
         self._audit.close()
         self._store.close()
         self._ledger.close()
+        self._budget.close()
 
     @property
     def policy(self) -> Policy:
@@ -149,9 +154,27 @@ class Node:
             RefusalError: If the policy forbids what would be approved.
             DataError: If the person has no name, or the reason may not leave.
         """
+        if decision == "approved":
+            self._require_budget(fingerprint)
         return self._approvals.decide(
             fingerprint, decision, person=person, reason=reason, policy=self.policy
         )
+
+    def _require_budget(self, fingerprint: str) -> None:
+        plan = self._approvals.proposed(fingerprint)
+        cohort = None if plan is None else self._cohort(plan.cohort)
+        if plan is None or cohort is None:
+            return  # told elsewhere
+        if objections := self._budget.objections(plan, cohort, self.policy):
+            raise RefusalError(
+                f"Site '{self.site}' may not approve plan {fingerprint[:12]}.",
+                why=" ".join(objections),
+                do="Ask for more noise, fewer rounds or fewer folds, or raise epsilon_max.",
+            )
+
+    def epsilon_spent(self, cohort: str, *, delta: float) -> float:
+        """Return what plans with noise have spent on a cohort in all."""
+        return self._budget.epsilon(cohort, delta=delta)
 
     def decision(self, fingerprint: str) -> str | None:
         """Return the newest decision on a plan: `approved`, `refused`, `withdrawn` or None."""
@@ -281,18 +304,39 @@ class Node:
         if not reasons:
             reasons += self._to_the_statistic(request, plan, cohort, policy)
         if not reasons:
+            reasons += self._charge(request, plan, cohort, policy)
+        if not reasons:
             self._begin(request, cohort)
         return tuple(reasons) or Admitted(plan=plan, cohort=cohort, policy=policy)
 
-    def _answer(self, request: Request, admitted: Admitted) -> Parameters:
-        arrays = self._workshop.compute(
+    def _charge(
+        self, request: Request, plan: Plan, cohort: Cohort, policy: Policy
+    ) -> tuple[str, ...]:
+        """Charge the budget for an answer with noise, before anything is computed."""
+        charge = charge_of(
             request.kind,
-            admitted.cohort,
-            admitted.plan,
             request.body,
-            request.arrays,
-            policy=admitted.policy,
+            question=_question(request),
+            plan=plan,
+            cohort=cohort,
+            approved=request.plan,
         )
+        if charge is None:
+            return ()
+        return self._budget.charge(charge, epsilon_max=policy.epsilon_max)
+
+    def _answer(self, request: Request, admitted: Admitted) -> Parameters:
+        with ExitStack() as stack:
+            if admitted.plan.privacy.differential_privacy != "none":
+                stack.enter_context(drawn_from(self._budget.noise(_question(request))))
+            arrays = self._workshop.compute(
+                request.kind,
+                admitted.cohort,
+                admitted.plan,
+                request.body,
+                request.arrays,
+                policy=admitted.policy,
+            )
         return released(arrays, request=request, plan=admitted.plan, policy=admitted.policy)
 
     def _to_another_time(
@@ -381,6 +425,11 @@ def _heads_digest(heads: Mapping[str, object]) -> str | None:
     if not heads:
         return None
     return hashlib.sha256(json.dumps(heads, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _question(request: Request) -> str:
+    """Name a question with all that makes it one: asked again, it gets the same noise."""
+    return "\n".join((request.plan, request.experiment, request.step, _digest(request)))
 
 
 def _digest(request: Request) -> str:

@@ -18,6 +18,7 @@ from fedpet.tomldoor import did_you_mean
 SIZE_LIMIT_BYTES = 1 << 16
 
 LEVELS = ("limits", "partial", "full")
+PRIVACY = ("none", "distributed", "local")  # from the least to the most that is hidden
 COMMENTS = {
     "subjects_min": "Subjects that a sum from this hospital must hold at least.",
     "sites_min": "Sites that a plan must require for every sum.",
@@ -39,6 +40,10 @@ COMMENTS = {
     "difference_min": "Fewest subjects by which two answers may differ; fewer could be found by\n"
     "# subtraction. 0 switches the check off.",
     "queries_max": "Questions that are answered about one cohort under one plan.",
+    "privacy_min": "How a network's training must hide each patient at least: none, distributed\n"
+    "# (noise in every sum), or local (all the noise added here).",
+    "epsilon_max": "Most that plans with noise may spend on one cohort, in all and for ever.",
+    "delta_max": "Largest probability with which that bound may fail.",
     "custom_code": "Whether a plan may bring a network of its own, as code that a person here has\n"
     "# read; it runs in an isolated worker only.",
     "isolation_min": "How well that worker must be confined: full, partial (no file, no network),\n"
@@ -75,6 +80,9 @@ class Policy:
     grid_days_min: float = 7.0
     difference_min: int = 5
     queries_max: int = 5000
+    privacy_min: str = "none"
+    epsilon_max: float = 10.0
+    delta_max: float = 1e-3
     custom_code: bool = False
     isolation_min: str = "full"
     work_seconds_max: float = 3600.0
@@ -106,6 +114,17 @@ class Policy:
             found.append(
                 f"The plan trains for {plan.training.rounds} rounds; "
                 f"this hospital allows {self.plan_rounds_max}."
+            )
+        privacy = plan.privacy
+        if PRIVACY.index(privacy.differential_privacy) < PRIVACY.index(self.privacy_min):
+            found.append(
+                f"The plan's noise is '{privacy.differential_privacy}'; "
+                f"this hospital requires '{self.privacy_min}' at least."
+            )
+        if privacy.differential_privacy != "none" and privacy.delta > self.delta_max:
+            found.append(
+                f"The bound epsilon may fail with probability {privacy.delta:g}; "
+                f"this hospital allows {self.delta_max:g}."
             )
         if plan.model.code and not self.custom_code:
             found.append(
@@ -221,7 +240,7 @@ def _beyond_types(values: Mapping[str, Any]) -> list[str]:
     """Say what is wrong with values of the right type."""
     hours, days = values["compute_hours"], values["compute_days"]
     found = list(window.mistakes(hours, days, values["time_zone"]))
-    if values["isolation_min"] not in LEVELS:
-        level = values["isolation_min"]
-        found.append(f"'isolation_min' is {level!r}, expected one of {', '.join(LEVELS)}")
+    for name, allowed in (("isolation_min", LEVELS), ("privacy_min", PRIVACY)):
+        if values[name] not in allowed:
+            found.append(f"'{name}' is {values[name]!r}, expected one of {', '.join(allowed)}")
     return found

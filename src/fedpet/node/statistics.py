@@ -24,7 +24,7 @@ Mask = NDArray[np.bool_]
 
 EXPERIMENT = frozenset(
     {"count", "moments", "cox", "exposure", "initialise", "train", "risks", "evaluate"}
-    | {"concordance", "combat", "combat-reference", "combat-confounding"}
+    | {"concordance", "gradient", "combat", "combat-reference", "combat-confounding"}
 )
 FITTED = ("cox", "screen", "leave-one-site-out")  # topics whose answers are sums of a likelihood
 GRIDS = ("edges_days", "grid_days")  # arrays that hold a grid of times

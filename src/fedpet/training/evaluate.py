@@ -20,7 +20,7 @@ from fedpet.survival.concordance import pair_sums
 from fedpet.survival.grid import DISTRIBUTION_BINS, grid_of
 from fedpet.survival.likelihoods import survival_from_logits
 from fedpet.training.batches import samples_of
-from fedpet.training.loop import load_model, network_of
+from fedpet.training.networks import load_model, network_of
 from fedpet.training.selection import labels_of, select
 from fedpet.training.statistics import design, edges_days, known_outcome, stratum_codes
 

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
-from torch.nn import functional
+from torch import nn
 
 from fedpet.cohort.samples import Cohort
 from fedpet.errors import UpdateError
-from fedpet.models.catalogue import build, initialise
+from fedpet.models.catalogue import initialise
 from fedpet.parameters import Array, Parameters, weight_of
 from fedpet.plan import Plan
-from fedpet.survival.likelihoods import logistic_hazard_loss
 from fedpet.training.batches import Samples, batches, samples_of
+from fedpet.training.losses import losses_of
+from fedpet.training.networks import load_model, network_of, weights_of
+from fedpet.training.private import private_round
 from fedpet.training.selection import select
 from fedpet.training.statistics import design, edges_days, preprocessing
 
@@ -39,7 +40,7 @@ def initial(cohort: Cohort, plan: Plan, body: Body, arrays: Parameters) -> dict[
     )
     if not plan.model.code:
         initialise(network, seed=plan.seed, survival=plan.endpoints.survival)
-    return {**_weights(network), "weight.shared": np.ones(1)}
+    return {**weights_of(network), "weight.shared": np.ones(1)}
 
 
 def train(cohort: Cohort, plan: Plan, body: Body, arrays: Parameters) -> dict[str, Array]:
@@ -71,12 +72,14 @@ def train(cohort: Cohort, plan: Plan, body: Body, arrays: Parameters) -> dict[st
     samples = samples_of(cohort, plan, rows, matrix)
     network = network_of(plan, covariates=matrix.shape[1], image_shape=cohort.mips.shape[1:])
     load_model(network, arrays)
-    before = _weights(network)
+    before = weights_of(network)
     losses: dict[str, float] = {}
+    if plan.privacy.differential_privacy != "none":
+        return _private(network, samples, plan, rounds)
     for number in rounds:
         generator = torch.Generator().manual_seed(_seed(plan, cohort, body, number))
         losses = _round(network, samples, plan, rate=_rate(plan, number), generator=generator)
-    after = _weights(network)
+    after = weights_of(network)
     weights = {"weight.shared": np.array([float(len(rows))])}
     for name, known in samples.known.items():
         weights[f"weight.{name}"] = np.array([float(known.sum())])
@@ -88,50 +91,24 @@ def train(cohort: Cohort, plan: Plan, body: Body, arrays: Parameters) -> dict[st
     return {**changes, **weights, **summed}
 
 
-def network_of(plan: Plan, *, covariates: int, image_shape: Sequence[int]) -> nn.Module:
-    """Build the plan's network, without weights."""
-    return build(
-        plan.model,
-        image_shape=image_shape,
-        covariates=covariates,
-        survival=plan.endpoints.survival,
-        binary=plan.endpoints.binary,
-    )
-
-
-def load_model(network: nn.Module, arrays: Parameters) -> None:
-    """Fill a network with the `model.*` arrays of a request.
-
-    Raises:
-        UpdateError: If names or shapes are not those of the plan's network.
-    """
-    state = {
-        name.removeprefix("model."): torch.from_numpy(np.array(array, np.float32))
-        for name, array in arrays.items()
-        if name.startswith("model.")
+def _private(network: nn.Module, samples: Samples, plan: Plan, rounds: range) -> dict[str, Array]:
+    """Train with noise; what is returned tells of no patient but through the noisy steps."""
+    before = weights_of(network)
+    for number in rounds:
+        private_round(
+            network,
+            samples,
+            plan,
+            rate=_rate(plan, number),
+            multiplier=plan.privacy.noise_multiplier,
+        )
+    count = float(len(samples))
+    changes = {
+        name: (after.astype(np.float64) - before[name]) * count
+        for name, after in weights_of(network).items()
     }
-    try:
-        lacking = set(network.load_state_dict(state, strict=False).missing_keys)
-    except RuntimeError as error:
-        raise UpdateError("The global model does not fit the plan's network.") from error
-    # Constants that a network keeps beside its parameters are made by its constructor.
-    parameters = {name for name, _ in network.named_parameters()}
-    if lacking & parameters or state.keys() - parameters:
-        raise UpdateError("The global model does not fit the plan's network.")
-
-
-def losses_of(logits: Mapping[str, Tensor], samples: Samples, edges: Tensor) -> dict[str, Tensor]:
-    """Return each subject's loss by endpoint, [n]; 0 where the endpoint is unknown."""
-    losses = {}
-    for name, output in logits.items():
-        if name in samples.times:
-            each = logistic_hazard_loss(output, samples.times[name], samples.events[name], edges)
-        else:
-            each = functional.binary_cross_entropy_with_logits(
-                output[:, 0], samples.events[name].to(output.dtype), reduction="none"
-            )
-        losses[name] = torch.where(samples.known[name], each, torch.zeros_like(each))
-    return losses
+    weights = {f"weight.{name}": np.array([count]) for name in ("shared", *samples.known)}
+    return {**changes, **weights}
 
 
 def _round(
@@ -189,9 +166,3 @@ def _seed(plan: Plan, cohort: Cohort, body: Body, number: int) -> int:
     sites = ",".join(sorted(set(cohort.strata)))
     text = f"{plan.seed}/{sites}/{body['select']}/{number}"
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little") >> 1
-
-
-def _weights(network: nn.Module) -> dict[str, Array]:
-    return {
-        name: parameter.detach().numpy().copy() for name, parameter in network.named_parameters()
-    }

@@ -18,6 +18,7 @@ from fedpet.training import (
     harmonising,
     judging,
     loop,
+    private,
     screen,
     statistics,
 )
@@ -31,6 +32,7 @@ WORK: Mapping[str, Work] = {
     "exposure": statistics.exposure,
     "initialise": loop.initial,
     "train": loop.train,
+    "gradient": private.gradient_sum,
     "risks": evaluate.risks,
     "evaluate": evaluate.evaluate,
     "concordance": evaluate.concordance,

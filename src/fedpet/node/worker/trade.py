@@ -14,7 +14,7 @@ from fedpet.models.own import execute, provided_by
 from fedpet.node.worker.shipping import unpack
 from fedpet.parameters import Array, Parameters, from_bytes, to_bytes
 from fedpet.plan import Plan
-from fedpet.training.loop import load_model, network_of
+from fedpet.training.networks import load_model, network_of
 from fedpet.training.work import WORK
 
 
