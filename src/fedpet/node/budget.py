@@ -107,10 +107,9 @@ class Budget:
                 ).fetchone()
                 if known is None:
                     spent = [*self._spent(charge.cohort), one]
-                    if epsilon_max < _at_most(spent, delta=charge.delta):
-                        reached = epsilon_of(spent, delta=charge.delta)
-                        if reached > epsilon_max:
-                            return (_over(reached, epsilon_max),)
+                    reached = _beyond(spent, delta=charge.delta, epsilon_max=epsilon_max)
+                    if reached is not None:
+                        return (_over(reached, epsilon_max),)
                     self._db.execute(
                         "insert into spent values (?, ?, ?, ?, ?, ?, ?)",
                         (
@@ -140,10 +139,8 @@ class Budget:
         with self._lock, _told():
             spent = self._spent(plan.cohort)
         whole = [*spent, *planned(plan, subjects=len(cohort.subjects))]
-        if _at_most(whole, delta=plan.privacy.delta) <= policy.epsilon_max:
-            return ()
-        reached = epsilon_of(whole, delta=plan.privacy.delta)
-        return (_over(reached, policy.epsilon_max),) if reached > policy.epsilon_max else ()
+        reached = _beyond(whole, delta=plan.privacy.delta, epsilon_max=policy.epsilon_max)
+        return () if reached is None else (_over(reached, policy.epsilon_max),)
 
     def noise(self, question: str) -> Noise:
         """Return the randomness that belongs to a question."""
@@ -207,14 +204,22 @@ def charge_of(
     )
 
 
-def _at_most(spent: list[Spending], *, delta: float) -> float:
-    """Return a bound of epsilon that changes seldom: steps are counted in generous portions."""
-    generous = []
-    for one in spent:
-        portion = 1 << max(0, one.steps.bit_length() - 4)
-        steps = -(-one.steps // portion) * portion
-        generous.append(Spending(sampling=one.sampling, noise=one.noise, steps=steps))
-    return epsilon_of(generous, delta=delta)
+def _beyond(spent: list[Spending], *, delta: float, epsilon_max: float) -> float | None:
+    """Return what epsilon would be if it is more than allowed, and None if it is not.
+
+    Steps are counted in generous portions first: most answers then cost no computation at all,
+    because the portion was computed before. Only what does not fit that way is counted exactly.
+    """
+    for bits in (0, 3):
+        generous = []
+        for one in spent:
+            portion = 1 << max(0, one.steps.bit_length() - bits)
+            steps = -(-one.steps // portion) * portion
+            generous.append(Spending(sampling=one.sampling, noise=one.noise, steps=steps))
+        if epsilon_of(generous, delta=delta) <= epsilon_max:
+            return None
+    reached = epsilon_of(spent, delta=delta)
+    return reached if reached > epsilon_max else None
 
 
 def _over(reached: float, epsilon_max: float) -> str:
