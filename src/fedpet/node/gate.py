@@ -42,8 +42,8 @@ from fedpet.node import members, objections, rounds, statistics
 from fedpet.node.approvals import Approvals
 from fedpet.node.audit import Audit, AuditEntry
 from fedpet.node.audit_fields import fitting
-from fedpet.node.desk import IDENTITY
 from fedpet.node.budget import Budget, charge_of
+from fedpet.node.desk import IDENTITY
 from fedpet.node.disclosure import released
 from fedpet.node.ledger import Ledger
 from fedpet.node.policy import Policy, read_policy, write_policy
