@@ -5,7 +5,7 @@ DEMO ?= fedpet-demo
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-full test fuzz check format lint types contracts sbom bench-help bench-imaging bench-pacs
+.PHONY: help demo demo-full test fuzz check format lint types contracts sbom bench-help bench-imaging bench-pacs bench-statistics
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -47,6 +47,9 @@ bench-imaging: $(VENV)/.node $(VENV)-peers/.done ## How long does a scan take? B
 
 bench-pacs: $(VENV)/.dev ## How fast do images come from a PACS? Beside stock pynetdicom
 	$(BIN)/python bench/pacs.py
+
+bench-statistics: $(VENV)/.dev ## How long does a statistic take, and what leaves? Beside lifelines
+	$(BIN)/python bench/statistics.py
 
 # The peers' own environment. MONAI needs torch, and finds the one of $(VENV).
 $(VENV)-peers/.done: $(VENV)/.node
