@@ -322,7 +322,8 @@ def test_no_reply_has_a_value_per_subject(tmp_path):
         found.append({name: shapes(reply) for name, reply in answers.items()})
         node.close()
     assert found[0] == found[1]
-    assert found[0]["own"] == {"pairs": (31, 3), "subjects": (1,), "events": (1,)}
+    own = {"pairs": (31, 3), "influence": (3,), "subjects": (1,), "events": (1,)}
+    assert found[0]["own"] == own
 
 
 def test_an_update_is_clipped_to_the_stricter_of_plan_and_policy(node, tmp_path):

@@ -78,6 +78,14 @@ def results_document(*, seed: int = 7) -> dict:
             },
             "os": {},
         },
+        "average_hospital": {
+            "pfs": {
+                arm: {"sites": 10, "c_within": estimate(), "prediction": {"low": 0.5, "high": 0.8},
+                      "i2": 0.31, "tau2": 0.02}
+                for arm in ("network-federated", "cox-federated")
+            },
+            "os": {},
+        },
         "curves": {
             "network-federated": [
                 {"fold": fold, "rounds": [1, 2, 3, 4], "loss": [4.0, 3.5, 3.2, 3.1]}
@@ -131,6 +139,11 @@ def _performance(rng: random.Random, estimate) -> dict:
         "auc": {h: estimate() for h in HORIZONS},
         "brier": {h: estimate(0.1, 0.25) for h in HORIZONS},
         "brier_reference": {h: rng.uniform(0.1, 0.25) for h in HORIZONS},
+        "c_uno": estimate(),
+        "ibs": estimate(0.1, 0.25),
+        "ibs_reference": rng.uniform(0.1, 0.25),
+        "d_calibration": {"p": rng.uniform(0.01, 0.9), "shares": [0.1] * 10},
+        "decision": {h: _decision(rng) for h in HORIZONS},
         "calibration": {
             h: {
                 "observed_expected": estimate(0.9, 1.1),
@@ -144,6 +157,18 @@ def _performance(rng: random.Random, estimate) -> dict:
             for h in HORIZONS
         },
     }  # fmt: skip
+
+
+def _decision(rng: random.Random) -> dict:
+    thresholds = [0.05 * step for step in range(1, 15)]
+    event = rng.uniform(0.4, 0.6)
+    of_all = [event - (1 - event) * t / (1 - t) for t in (*thresholds, 0.75, 0.8, 0.85, 0.9, 0.95)]
+    gain = [max(value, 0.0) + 0.04 for value in of_all[: len(thresholds)]]
+    return {
+        "thresholds": thresholds,
+        "model": [{"value": v, "low": v - 0.02, "high": v + 0.02} for v in gain],
+        "treat_all": of_all,
+    }
 
 
 def _kaplan_meier() -> dict:

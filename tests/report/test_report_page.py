@@ -269,3 +269,17 @@ def test_hospitals_and_rounds_are_all_there(html):
     for site in SITES:
         assert sum(site in row for row in rows) >= 4
     assert html.count('class="state missed"') == len(SITES)
+
+
+def test_decision_curves_and_the_average_hospital_are_drawn(html, document):
+    """Three horizons of two endpoints; the summary over hospitals stands under the forest."""
+    assert sum("decision" in picture for picture in pictures(html)) >= 6
+    assert "/average_hospital/pfs/cox-federated/c_within" in html
+
+
+def test_a_model_that_is_of_no_use_is_said_to_be_of_none(document):
+    """Net benefit below that of acting on everybody at every threshold."""
+    curve = document["performance"]["pfs"]["cox-federated"]["decision"]["6"]
+    for one, everybody in zip(curve["model"], curve["treat_all"], strict=False):
+        one["value"] = min(everybody, 0.0)
+    assert "at no threshold of use" in page.render(document)

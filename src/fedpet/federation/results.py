@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from fedpet import __version__, planfile
-from fedpet.federation import history
+from fedpet.federation import history, measures
 from fedpet.federation.asking import Execution
 from fedpet.federation.preparation import Enrolled, Fold
 from fedpet.parameters import Parameters
@@ -154,6 +154,15 @@ def results_of(run: Execution, context: Context, evidence: Evidence) -> dict[str
             for endpoint, arms in judged.items()
             if endpoint in plan.endpoints.survival
         },
+        "average_hospital": {
+            endpoint: {
+                arm: measures.average_hospital(found.each)
+                for arm, found in arms.items()
+                if found.each
+            }
+            for endpoint, arms in judged.items()
+            if endpoint in plan.endpoints.survival
+        },
         "curves": {
             "network-federated": [
                 {"fold": fold, "rounds": list(range(1, len(losses) + 1)), "loss": list(losses)}
@@ -250,13 +259,6 @@ def _finding(finding: Mapping[str, Any]) -> dict[str, Any]:
     return {**finding, "subjects": _count(int(finding["subjects"]))}
 
 
-def _estimate(measured: Measured) -> dict[str, float | None] | None:
-    estimate = measured.estimate()
-    if estimate is None:
-        return None
-    return {"value": estimate.value, "low": estimate.low, "high": estimate.high}
-
-
 def _performance(
     plan: Plan, found: scores.Performance, *, models: int, one_scale: bool
 ) -> dict[str, Any]:
@@ -272,20 +274,23 @@ def _performance(
     horizons = [f"{horizon:g}" for horizon in plan.endpoints.horizons_months]
 
     def at(values: Sequence[Measured]) -> dict[str, Any]:
-        return {name: _estimate(value) for name, value in zip(horizons, values, strict=True)}
+        return {
+            name: measures.estimate(value) for name, value in zip(horizons, values, strict=True)
+        }
 
     return {
         "subjects": found.subjects // models,
         "events": found.events // models,
-        "c_within": _estimate(found.c_within),
-        "c_global": _estimate(found.c_global) if one_scale else None,
+        "c_within": measures.estimate(found.c_within),
+        "c_global": measures.estimate(found.c_global) if one_scale else None,
         "auc": at(found.auc) if one_scale else dict.fromkeys(horizons),
         "brier": at(found.brier),
         "brier_reference": dict(zip(horizons, found.brier_reference, strict=True)),
+        **measures.accuracy(found, horizons=horizons, one_scale=one_scale),
         "calibration": {
             name: {
-                "observed_expected": _estimate(found.observed_expected[index]),
-                "slope": _estimate(found.slope[index]),
+                "observed_expected": measures.estimate(found.observed_expected[index]),
+                "slope": measures.estimate(found.slope[index]),
                 "bins": [
                     asdict(one)
                     for one in found.bins[index]
@@ -302,8 +307,10 @@ def _binary(found: Judged) -> dict[str, Any]:
     return {
         "subjects": measured.subjects,
         "positives": measured.positives,
-        "auc": _estimate(measured.auc),
-        "brier": _estimate(measured.brier),
+        "auc": measures.estimate(measured.auc),
+        "delong": None if measured.delong is None else asdict(measured.delong),
+        "brier": measures.estimate(measured.brier),
+        "observed_expected": measures.estimate(measured.observed_expected),
     }
 
 
@@ -353,7 +360,7 @@ def _by_site(found: Judged) -> list[dict[str, Any]]:
                 {"site": site, "subjects": 0, "events": 0, "c_within": None, "reason": arrays}
             )
             continue
-        estimate = _estimate(concordance_within(arrays["pairs"]))
+        estimate = measures.estimate(concordance_within(arrays["pairs"]))
         listed.append(
             {
                 "site": site,
@@ -373,7 +380,7 @@ def _differences(arms: Mapping[str, scores.Performance]) -> list[dict[str, Any]]
         for second in arms:
             if first not in arms or second in (first, "network-federated"):
                 continue
-            difference = _estimate(arms[first].c_within.minus(arms[second].c_within))
+            difference = measures.estimate(arms[first].c_within.minus(arms[second].c_within))
             if difference is not None:
                 found.append({"a": first, "b": second, "metric": "c_within", **difference})
     return found

@@ -4,7 +4,9 @@ Rules:
 1. A step that was answered is answered again only for the very same question, which gives the
    same answer: a repeated delivery costs nothing and tells nothing.
 2. A round of a fit is trained once in an experiment, under one step; there are as many fits as
-   the plan has folds, and one on everybody.
+   the plan has folds, and one on everybody. A statistic that fits, where the plan and the
+   hospital allow it, has fits of its own, such as `leave-one-site-out/without-nice`; each round
+   of them is a question that `queries_max` counts.
 3. An experiment asks at most `experiment_steps_max` steps, a plan is run at most
    `plan_experiments_max` times.
 4. An experiment is answered from the cohort that it began with, member for member.
@@ -32,6 +34,9 @@ def round_of(request: Request) -> str | None:
     choice = request.body.get("select")
     fold = choice.get("fold") if isinstance(choice, dict) else choice
     release = request.body.get("release") or "sum"
+    parts = request.step.split("/")
+    if parts[0] == "statistics":
+        release = f"{'/'.join(parts[1:3])}/{release}"
     return f"{release}/{fold!r:.40}/{request.body.get('round')!r:.40}"
 
 

@@ -200,6 +200,8 @@ ENGLISH: Mapping[str, str] = {
     "under observation at that time.",
     "within": "within hospitals",
     "global": "all pairs",
+    "uno": "Uno",
+    "mean": "mean",
     "auc": "AUC",
     "brier": "Brier score",
     "calibration_oe": "Observed/expected",
@@ -232,6 +234,25 @@ ENGLISH: Mapping[str, str] = {
     "calibration_title": "Calibration, {endpoint}, at {month} months",
     "calibration_note": "{arm}: observed/expected {ratio}, slope {slope}.",
     "calibration_none": "Calibration is not estimable: no group of subjects is large enough.",
+    "d_calibration": "Over the whole follow-up (D-calibration; a small p says that predictions and "
+    "times do not fit): {arms}.",
+    "d_calibration_arm": "{arm} p {p}",
+    "average_hospital": "Average hospital",
+    "another_hospital": "Another hospital is expected at {interval}.",
+    "heterogeneity": "I² {i2}.",
+    "nav_decisions": "Decisions",
+    "decisions_heading": "Is it worth acting on the prediction?",
+    "decisions_lead": "Net benefit of acting on everybody whose predicted risk of an event reaches "
+    "a threshold: true positives minus false positives at the odds of the threshold, as a share "
+    "of all. A model is of use where its line lies above that of acting on everybody and above "
+    "zero, which is acting on nobody.",
+    "decisions_none": "Decision curves are not in these results.",
+    "decision_title": "Decision curve, {endpoint}, at {month} months",
+    "decision_note": "{arm}: of use at thresholds from {low} to {high}.",
+    "decision_never": "{arm}: at no threshold of use.",
+    "treat_all": "Acting on everybody",
+    "threshold": "Threshold",
+    "net_benefit": "Net benefit",
     "predicted_risk": "Predicted risk",
     "observed_risk": "Observed risk",
     # training

@@ -224,6 +224,8 @@ _SENTENCES: Mapping[str, str] = {
     "n’est suivi à cette date.",
     "within": "dans les hôpitaux",
     "global": "toutes les paires",
+    "uno": "Uno",
+    "mean": "moyenne",
     "auc": "AUC",
     "brier": "Score de Brier",
     "calibration_oe": "Observé/attendu",
@@ -257,6 +259,25 @@ _SENTENCES: Mapping[str, str] = {
     "calibration_note": "{arm} : observé/attendu {ratio}, pente {slope}.",
     "calibration_none": "La calibration n’est pas estimable : aucun groupe de sujets n’est assez "
     "grand.",
+    "d_calibration": "Sur tout le suivi (D-calibration ; un petit p dit que prédictions et durées "
+    "ne s’accordent pas) : {arms}.",
+    "d_calibration_arm": "{arm} p {p}",
+    "average_hospital": "Hôpital moyen",
+    "another_hospital": "Un autre hôpital est attendu à {interval}.",
+    "heterogeneity": "I² {i2}.",
+    "nav_decisions": "Décisions",
+    "decisions_heading": "Vaut-il la peine d’agir selon la prédiction ?",
+    "decisions_lead": "Bénéfice net d’une action pour tous ceux dont le risque prédit atteint un "
+    "seuil : vrais positifs moins faux positifs à la cote du seuil, en part de tous. Un modèle est "
+    "utile là où sa ligne est au-dessus de celle d’une action pour tous et au-dessus de zéro, qui "
+    "est l’action pour personne.",
+    "decisions_none": "Les courbes de décision ne sont pas dans ces résultats.",
+    "decision_title": "Courbe de décision, {endpoint}, à {month} mois",
+    "decision_note": "{arm} : utile aux seuils de {low} à {high}.",
+    "decision_never": "{arm} : utile à aucun seuil.",
+    "treat_all": "Action pour tous",
+    "threshold": "Seuil",
+    "net_benefit": "Bénéfice net",
     "predicted_risk": "Risque prédit",
     "observed_risk": "Risque observé",
     # training

@@ -9,14 +9,22 @@ from functools import cache
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from fedpet.report.document import Results, count, open_results
-from fedpet.report.sections import curves, headline, hospitals, models, outcomes, provenance
+from fedpet.report.sections import (
+    curves,
+    decisions,
+    headline,
+    hospitals,
+    models,
+    outcomes,
+    provenance,
+)
 from fedpet.report.sections.curves import Figure
 from fedpet.report.sections.tables import NumberTable, StripTable
 from fedpet.report.words import Words, words_of
 
 RESULTS_NAME = "results.json"
 SECTIONS = (
-    "results", "hospitals", "worth", "calibration", "training",
+    "results", "hospitals", "worth", "calibration", "decisions", "training",
     "hazard", "cohort", "left", "trust", "plan",
 )  # fmt: skip
 
@@ -33,6 +41,8 @@ class Outcome:
     differences: StripTable | None
     calibration: tuple[Figure, ...]
     calibration_lead: str
+    whole_follow_up: str
+    decisions: tuple[Figure, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,6 +146,8 @@ def _outcome(results: Results, words: Words, endpoint: str) -> Outcome:
         differences=outcomes.differences(results, words, endpoint),
         calibration=curves.calibration(results, words, endpoint),
         calibration_lead=words("calibration_lead", endpoint=words.endpoint(endpoint)),
+        whole_follow_up=decisions.whole_follow_up(results, words, endpoint),
+        decisions=decisions.decisions(results, words, endpoint),
     )
 
 

@@ -16,7 +16,7 @@ from fedpet.plan import Plan
 from fedpet.survival import binary, scores
 from fedpet.survival.baseline import survival_at
 from fedpet.survival.bootstrap import bootstrap_weights
-from fedpet.survival.concordance import pair_sums
+from fedpet.survival.concordance import influence_sums, pair_sums
 from fedpet.survival.grid import DISTRIBUTION_BINS, grid_of
 from fedpet.survival.likelihoods import survival_from_logits
 from fedpet.training.batches import samples_of
@@ -82,9 +82,10 @@ def concordance(cohort: Cohort, plan: Plan, body: Body, arrays: Parameters) -> d
     """Count a model's concordant pairs here: all that a hospital releases of its own results."""
     rows, time, event = known_outcome(cohort, plan, body)
     risk = mean_risk(predict_survival(cohort, plan, body, arrays, rows))
-    weights = _weights(cohort, plan, rows)
+    weights, strata = _weights(cohort, plan, rows), stratum_codes(cohort)[rows]
     return {
-        "pairs": pair_sums(risk, time, event, stratum_codes(cohort)[rows], weights),
+        "pairs": pair_sums(risk, time, event, strata, weights),
+        "influence": influence_sums(risk, time, event, strata),
         "subjects": np.array([float(len(rows))]),
         "events": np.array([float(event.sum())]),
     }

@@ -132,7 +132,12 @@ def leave_one_site_out(
                 run, estimator, endpoint=endpoint, topic=LEAVE_ONE_OUT, fold=fold
             )
         except FedpetError as error:
-            reasons[site] = f"No model without it: {error.title}"
+            reasons[site] = f"No model without it: {error.title} {error.why}".strip()
+    if not models:
+        raise UpdateError(
+            "No model could be fitted without one of the sites.",
+            why="; ".join(f"{site}: {why}" for site, why in reasons.items()),
+        )
     for site, model in models.items():
         others = model.sites or tuple(one for one in sites if one != site)
         models[site] = yield from _spread(run, model, endpoint, others)

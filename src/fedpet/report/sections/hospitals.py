@@ -33,7 +33,8 @@ def forests(results: Results, words: Words, endpoint: str) -> tuple[StripTable, 
     values = [CHANCE]
     for arm, listed in found:
         overall = results.estimate("performance", endpoint, arm.id, "c_within")
-        for one in (overall, *(estimate(mapping(row.get("c_within"))) for row in listed)):
+        average = results.estimate("average_hospital", endpoint, arm.id, "c_within")
+        for one in (overall, average, *(estimate(mapping(row.get("c_within"))) for row in listed)):
             if one is not None:
                 values += [v for v in (one.value, one.low, one.high) if v is not None]
     scale = scales.linear(values, most=5)
@@ -69,6 +70,16 @@ def _forest(
             _row(words, words("all_hospitals"), words("within_hospitals"), overall, scale,
                  references, strong=True)
         )  # fmt: skip
+    average = ("average_hospital", endpoint, arm.id)
+    one = results.estimate(*average, "c_within")
+    if one is not None:
+        low, high = (results.number(*average, "prediction", end) for end in ("low", "high"))
+        note = words("heterogeneity", i2=words.percent(results.number(*average, "i2") or 0.0))
+        if low is not None and high is not None:
+            note = f"{words('another_hospital', interval=words.interval(low, high, 2))} {note}"
+        drawn.append(
+            _row(words, words("average_hospital"), note, one, scale, references, strong=True)
+        )
     return StripTable(
         key=f"forest-{endpoint}-{arm.id}",
         caption=words("forest_caption", arm=words.arm(arm)),

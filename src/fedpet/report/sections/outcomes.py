@@ -68,9 +68,11 @@ def comparison(results: Results, words: Words, endpoint: str) -> NumberTable | N
     incomplete = False
     for arm in results.measured_arms(endpoint):
         base = ("performance", endpoint, arm.id)
-        cells = [words.estimate(results.estimate(*base, name)) for name in ("c_within", "c_global")]
+        indices = ("c_within", "c_global", "c_uno")
+        cells = [words.estimate(results.estimate(*base, name)) for name in indices]
         for measure in ("auc", "brier"):
             cells += [words.estimate(results.estimate(*base, measure, h)) for h in horizons]
+        cells.append(words.estimate(results.estimate(*base, "ibs")))
         cells += [
             words.estimate(results.estimate(*base, "calibration", h, "observed_expected"), 2)
             for h in horizons
@@ -88,10 +90,20 @@ def comparison(results: Results, words: Words, endpoint: str) -> NumberTable | N
         caption=words("comparison_caption", endpoint=words.endpoint(endpoint)),
         corner=words("model"),
         groups=(
-            (words("c_index"), 2),
-            *((words(name), len(horizons)) for name in ("auc", "brier", "calibration_oe")),
+            (words("c_index"), 3),
+            (words("auc"), len(horizons)),
+            (words("brier"), len(horizons) + 1),
+            (words("calibration_oe"), len(horizons)),
         ),
-        heads=(words("within"), words("global"), *months, *months, *months),
+        heads=(
+            words("within"),
+            words("global"),
+            words("uno"),
+            *months,
+            *months,
+            words("mean"),
+            *months,
+        ),
         rows=tuple(listed),
         note=f"{note} {words('incomplete_note')}" if incomplete else note,
     )
@@ -118,7 +130,10 @@ def _without_predictors(
         empty if value is None else Shown(words.number(value, 3), path="/".join(("", *base, h)))
         for h, value in zip(results.horizons, values, strict=True)
     )
-    row = (empty, empty, *blanks, *brier, *blanks)
+    mean = results.number("performance", endpoint, arm.id, "ibs_reference")
+    path = f"/performance/{endpoint}/{arm.id}/ibs_reference"
+    averaged = empty if mean is None else Shown(words.number(mean, 3), path=path)
+    row = (empty, empty, empty, *blanks, *brier, averaged, *blanks)
     return [(words("no_predictors"), words("no_predictors_note"), row, False)]
 
 
