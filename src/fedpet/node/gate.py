@@ -162,7 +162,7 @@ class Node:
 
     def _require_budget(self, fingerprint: str) -> None:
         plan = self._approvals.proposed(fingerprint)
-        cohort = None if plan is None else self._cohort(plan.cohort)
+        cohort = None if plan is None else self._cohort(plan.cohort, self.policy)
         if plan is None or cohort is None:
             return  # told elsewhere
         if objections := self._budget.objections(plan, cohort, self.policy):
