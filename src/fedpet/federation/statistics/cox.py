@@ -322,7 +322,7 @@ def _notes(fit: CoxFit, prep: Preprocessing, shared: CommonBaseline | None) -> t
         notes.append(f"Per unit of log(1 + x): {', '.join(logged)}.")
     if shared is not None and shared.merged:
         notes.append(
-            f"{shared.merged} cells of time told of few subjects and were merged with their "
-            "neighbours."
+            f"{shared.merged} cells of time told of few subjects, or of nobody, and were merged "
+            "with their neighbours."
         )
     return tuple(notes)
