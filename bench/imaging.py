@@ -68,6 +68,66 @@ def one_scan(images: Path) -> None:
     print(f"{wall:.4f} {cpu:.4f} {peak - base:.0f}")
 
 
+def ways() -> dict[str, dict[str, object]]:
+    """Return what else a cohort may ask of a scan, by its words in cohort.toml."""
+    from fedpet.cohort.method import Rules
+
+    groups = ("metabolic", "spread", "organs", "radiomics")
+    return {
+        "given masks": {},
+        'lesions = "suv4.0"': {"rules": Rules(lesions="suv4.0")},
+        'lesions = "percist"': {"rules": Rules(lesions="percist")},
+        'head = "drop"': {"head": "drop"},
+        'arms = "remove"': {"arms": "remove"},
+        "biomarkers: all groups": {"rules": Rules(biomarkers=groups)},
+        "all of it": {
+            "rules": Rules(lesions="suv4.0", biomarkers=groups),
+            "head": "drop",
+            "arms": "remove",
+        },
+    }
+
+
+def one_way(images: Path, name: str) -> None:
+    """Take the scan to a cached sample in one way; print the memory above that before, MiB."""
+    from fedpet.cohort.cache import Record
+    from fedpet.cohort.method import Rules
+    from fedpet.cohort.prepare import Task, prepare
+    from fedpet.imaging.index import find_scans
+    from fedpet.imaging.window import Window
+
+    asked = {"rules": Rules(), "head": "keep", "arms": "keep", **ways()[name]}
+    window = Window(spacing_mm=4.0, head=asked["head"], arms=asked["arms"])
+    scan = find_scans(images).scans[0]
+    base = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    with tempfile.TemporaryDirectory() as cache:
+        done = prepare(
+            Task(
+                scan=scan,
+                subject="",
+                key="k" * 32,
+                cache=Path(cache),
+                window=window,
+                rules=asked["rules"],
+            )
+        )
+    assert isinstance(done.outcome, Record)
+    print(f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 - base:.0f}")
+
+
+def memory(images: Path) -> None:
+    """Print the memory of each way, each in a process of its own."""
+    print(f"\n{'memory of one scan above imports':<36}{'MiB':>9}  (a CT volume: {CT_MIB:.0f})")
+    for name in ways():
+        done = subprocess.run(  # noqa: S603 - ourselves
+            [sys.executable, str(Path(__file__)), "--way", name, str(images)],
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+        print(f"{name:<36}{done.stdout.split()[-1]:>9}")
+
+
 def parts(images: Path) -> None:
     """Time SUV a slice, and reading a cached sample; print wall and processor milliseconds."""
     from fedpet.cohort.cache import read_volume
@@ -180,7 +240,11 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, help="folder for the scan, kept for the next run")
     parser.add_argument("--one", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--parts", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--way", nargs=2, help=argparse.SUPPRESS)
     told = parser.parse_args()
+    if told.way:
+        one_way(Path(told.way[1]), told.way[0])
+        return
     if told.one or told.parts:
         one_scan(told.one) if told.one else parts(told.parts)
         return
@@ -203,6 +267,7 @@ def main() -> None:
             f"\nSUV volume: {slice_ms:.3f} ms a slice (CPU {slice_cpu:.3f}). "
             f"Cached sample at 4 mm: {read_ms:.1f} ms (CPU {read_cpu:.1f})."
         )
+        memory(scan / "images")
         if told.subjects:
             scans, first, second, files = cohort(work / "hospitals", subjects=told.subjects)
             whole = first / scans * ALL_SUBJECTS

@@ -346,3 +346,90 @@ def test_a_build_in_which_nobody_can_be_used_has_a_page_too(hospital, tmp_path, 
     findings = read_findings(folder / "cohort" / "findings.json")
     lost = {s for f in findings for s in f.subjects}
     assert set(re.findall(r'id="s-([0-9a-f]{12})"', page)) == lost
+
+
+class _Outline(HTMLParser):
+    """What a screen reader goes by: language, headings, names of pictures, targets of links."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.language = ""
+        self.levels: list[int] = []
+        self.ids: list[str] = []
+        self.targets: list[str] = []
+        self.nameless: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        told = dict(attrs)
+        if tag == "html":
+            self.language = told.get("lang") or ""
+        if re.fullmatch("h[1-6]", tag):
+            self.levels.append(int(tag[1]))
+        if told.get("id"):
+            self.ids.append(str(told["id"]))
+        if tag == "a" and str(told.get("href", "")).startswith("#"):
+            self.targets.append(str(told["href"])[1:])
+        named = "aria-label" in told or told.get("aria-hidden") == "true"
+        if tag == "img" and "alt" not in told:
+            self.nameless.append(tag)
+        if tag == "svg" and not (named or told.get("role") == "img"):
+            self.nameless.append(tag)
+        if tag == "th" and "scope" not in told:
+            self.nameless.append(tag)
+        if told.get("role") == "img" and not named:
+            self.nameless.append(f"{tag} with role img")
+        if told.get("tabindex") == "0" and not named:
+            self.nameless.append(f"{tag} that can be focused")
+
+
+def test_a_screen_reader_can_tell_what_is_what(page):
+    """As axe-core asks: a language, one h1, no skipped heading, names, targets that exist."""
+    outline = _Outline()
+    outline.feed(page)
+    assert outline.language
+    assert outline.levels.count(1) == 1
+    assert outline.levels[0] == 1
+    assert all(b - a <= 1 for a, b in zip(outline.levels, outline.levels[1:], strict=False))
+    assert len(set(outline.ids)) == len(outline.ids)
+    assert set(outline.targets) <= set(outline.ids)
+    assert outline.nameless == []
+
+
+def _contrast(one: str, other: str) -> float:
+    """Return the contrast of two colours (WCAG 2.2, relative luminance)."""
+
+    def luminance(colour: str) -> float:
+        digits = colour[1:] if len(colour) == 7 else "".join(2 * digit for digit in colour[1:])
+        parts = [int(digits[at : at + 2], 16) / 255 for at in (0, 2, 4)]
+        red, green, blue = (
+            c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts
+        )
+        return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+    light, dark = sorted((luminance(one), luminance(other)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+def test_text_stands_out_from_its_ground(page):
+    """4.5 to 1, as WCAG AA asks: a data manager of sixty reads this page too."""
+    style = re.search(r"<style>(.*?)</style>", page, re.DOTALL)
+    assert style is not None
+    named = dict(re.findall(r"--(\w+):(#[0-9a-f]{3,6})", style[1]))
+
+    def colour(told: str) -> str | None:
+        found = re.fullmatch(r"var\(--(\w+)\)|(#[0-9a-f]{3}|#[0-9a-f]{6})", told)
+        return None if found is None else named.get(found[1], found[2])
+
+    pairs = []
+    for body in re.findall(r"\{([^{}]*)\}", style[1]):
+        rules = dict(part.split(":", 1) for part in body.split(";") if ":" in part)
+        ink, ground = (colour(rules.get(name, "")) for name in ("color", "background"))
+        if ink and ground:
+            pairs.append((ink, ground))
+    pairs += [
+        (named[ink], paper)
+        for ink in ("ink", "quiet", "accent")
+        for paper in ("#ffffff", named["ground"])
+    ]
+    assert len(pairs) > 8
+    assert [pair for pair in pairs if _contrast(*pair) < 4.5] == []
