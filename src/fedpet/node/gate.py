@@ -29,7 +29,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -38,7 +38,7 @@ from fedpet.errors import FedpetError, RefusalError, StoreError, UpdateError
 from fedpet.federation.approval import Approval, Decision
 from fedpet.federation.heads import Head
 from fedpet.federation.messages import Reply, Request, Status, decode, encode
-from fedpet.node import members, objections, rounds, statistics
+from fedpet.node import objections
 from fedpet.node.approvals import Approvals
 from fedpet.node.audit import Audit, AuditEntry
 from fedpet.node.audit_fields import fitting
@@ -46,8 +46,9 @@ from fedpet.node.budget import Budget, charge_of
 from fedpet.node.desk import IDENTITY
 from fedpet.node.disclosure import released
 from fedpet.node.ledger import Ledger
+from fedpet.node.memory import Memory, question_of
 from fedpet.node.policy import Policy, read_policy, write_policy
-from fedpet.node.store import Begun, Proposal, Store, now
+from fedpet.node.store import Proposal, Store
 from fedpet.node.worker.workshop import Workshop
 from fedpet.parameters import Parameters, digest
 from fedpet.plan import Plan
@@ -100,6 +101,7 @@ class Node:
         self.identity = Identity.load_or_create(folder / IDENTITY)
         self._store = Store(folder)
         self._ledger = Ledger(folder)
+        self._memory = Memory(self._store, self._ledger)
         self._audit = Audit(folder, site=site, identity=self.identity)
         self._approvals = Approvals(
             site=site, store=self._store, audit=self._audit, identity=self.identity
@@ -248,7 +250,7 @@ class Node:
             step=fitting("step", request.step),
             kind=fitting("kind", request.kind),
             release=fitting("release", request.body.get("release")),
-            question=_digest(request),
+            question=question_of(request),
             plan=fitting("plan", request.plan),
             experiment=fitting("experiment", request.experiment),
             attempt=request.attempt if type(request.attempt) is int else None,
@@ -300,13 +302,18 @@ class Node:
         reasons += objections.to_the_cohort(cohort, plan)
         if not reasons:
             reasons += objections.to_small_sums(cohort, plan, request, policy)
-            reasons += self._to_another_time(request, plan, cohort, policy)
+        question = "" if reasons else question_of(request)
         if not reasons:
-            reasons += self._to_the_statistic(request, plan, cohort, policy)
+            reasons += self._memory.objections(request, plan, cohort, policy, question=question)
+        if not reasons:
+            whole = self._built(plan.cohort) or cohort
+            reasons += self._memory.to_the_statistic(
+                request, plan, cohort, policy, question=question, whole=whole
+            )
         if not reasons:
             reasons += self._charge(request, plan, cohort, policy)
         if not reasons:
-            self._begin(request, cohort)
+            self._memory.begin(request, cohort, question=question)
         return tuple(reasons) or Admitted(plan=plan, cohort=cohort, policy=policy)
 
     def _charge(
@@ -339,67 +346,6 @@ class Node:
             )
         return released(arrays, request=request, plan=admitted.plan, policy=admitted.policy)
 
-    def _to_another_time(
-        self, request: Request, plan: Plan, cohort: Cohort, policy: Policy
-    ) -> tuple[str, ...]:
-        """Object to what was asked before otherwise, and to what tells who came or went."""
-        return (
-            *rounds.objections(
-                request,
-                plan,
-                policy,
-                question=_digest(request),
-                edition=rounds.edition_of(cohort.subjects),
-                store=self._store,
-            ),
-            *members.objections(
-                cohort,
-                plan,
-                request.body["select"],
-                editions=tuple(self._store.editions(plan.cohort).values()),
-                least=policy.difference_min,
-            ),
-        )
-
-    def _to_the_statistic(
-        self, request: Request, plan: Plan, cohort: Cohort, policy: Policy
-    ) -> tuple[str, ...]:
-        """Object to a statistic beside the experiment that would tell of few."""
-        if statistics.topic_of(request) is None:
-            return ()
-        told = statistics.told_by(cohort, plan, request)
-        whole = self._built(plan.cohort) or cohort
-        return statistics.objections(policy, plan, cohort, request, told) or tuple(
-            self._ledger.note(
-                [
-                    replace(one, members=members.over_all(one.members, cohort, whole=whole))
-                    for one in told
-                ],
-                cohort=whole.fingerprint,
-                plan=request.plan,
-                question=_digest(request),
-                difference_min=policy.difference_min,
-                queries_max=min(policy.queries_max, plan.statistics.queries_max),
-            )
-        )
-
-    def _begin(self, request: Request, cohort: Cohort) -> None:
-        """Write down that a step is answered, before anything is computed."""
-        begun = Begun(
-            experiment=request.experiment,
-            plan=request.plan,
-            cohort=cohort.name,
-            edition=rounds.edition_of(cohort.subjects),
-            begun_at=now(),
-        )
-        self._store.begin_step(
-            begun,
-            step=request.step,
-            question=_digest(request),
-            round_=rounds.round_of(request),
-            members=sorted(cohort.subjects),
-        )
-
     def _built(self, name: str) -> Cohort | None:
         """Return a cohort as it was built."""
         found = self._cohorts.get(name)
@@ -413,12 +359,7 @@ class Node:
         found = self._built(name)
         if found is None:
             return None
-        return members.present(
-            found,
-            self._store.absent(),
-            editions=tuple(self._store.editions(name).values()),
-            least=policy.difference_min,
-        )
+        return self._memory.present(found, policy)
 
 
 def _heads_digest(heads: Mapping[str, object]) -> str | None:
@@ -429,10 +370,4 @@ def _heads_digest(heads: Mapping[str, object]) -> str | None:
 
 def _question(request: Request) -> str:
     """Name a question with all that makes it one: asked again, it gets the same noise."""
-    return "\n".join((request.plan, request.experiment, request.step, _digest(request)))
-
-
-def _digest(request: Request) -> str:
-    """Return the SHA-256 of what is asked: selection, endpoint, columns, and the arrays."""
-    body = json.dumps(dict(request.body), sort_keys=True, default=str)
-    return hashlib.sha256(f"{body}\n{digest(request.arrays)}".encode()).hexdigest()
+    return "\n".join((request.plan, request.experiment, request.step, question_of(request)))
