@@ -6,7 +6,8 @@ import json
 import os
 import sys
 import webbrowser
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,6 +36,7 @@ SUBJECTS_PER_SITE_MIN = 12
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), help="For all that is random.  [2026]")
 @click.option("--rounds", type=click.IntRange(1, 10_000), help="Rounds of network training.")
 @click.option("--workers", type=click.IntRange(1, 1000), help="Processes; one per core.")
+@click.option("--networked", is_flag=True, help="A coordinator and a node process per hospital.")
 @click.option("--open/--no-open", "show", default=None, help="Open the report in a browser.")
 @click.pass_obj
 def demo(
@@ -45,6 +47,7 @@ def demo(
     seed: int | None,
     rounds: int | None,
     workers: int | None,
+    networked: bool,
     show: bool | None,
 ) -> Answer:
     """See it work without any data: phantom hospitals, from DICOM folders to a report.
@@ -53,6 +56,9 @@ def demo(
     and their tables as CSV, builds each hospital's cohort, runs a plan over them with sums only,
     and writes the report. Because the causes are known, so is the best result that any model could
     reach; it stands beside what the models reached.
+
+    With --networked a coordinator and one node process per hospital run on this machine, joined by
+    real invitations over TLS. One node comes late; one is killed, and returns.
 
     Reads nothing. Writes into FOLDER (fedpet-demo), which must be new, empty or a demo's. Called
     again with the same folder, it continues where it stopped and ends with the same numbers.
@@ -75,9 +81,8 @@ def demo(
         plan = _plan(opened)
         _write(opened, plan, terminal, workers=workers)
         _build(opened, terminal, workers=workers)
-        _start(opened, plan)
         terminal.say(f"Running plan '{plan.name}': sums only between the hospitals.")
-        with opened.stage(RUNNING):
+        with opened.stage(RUNNING), _running(opened, plan, terminal, networked=networked):
             results = execute(opened.run, terminal, workers=workers, resume=terminal.resume)
         hospital = sorted(path.parent for path in opened.hospitals.glob("[!.]*/cohort.toml"))[0]
         answer = concluded(
@@ -196,11 +201,30 @@ def _start(demo: DemoFolder, plan: Plan) -> None:
     from fedpet.cli.simulate import start
 
     truth = json.loads((demo.hospitals / "truth.json").read_text(encoding="utf-8"))
-    ceiling = {
+    start(plan, sites=demo.hospitals, folder=demo.run, ceiling=_ceiling(truth))
+
+
+def _ceiling(truth: Mapping[str, Any]) -> dict[str, Any]:
+    return {
         endpoint: {**known, "tmtv": truth["tmtv_alone"][endpoint]}
         for endpoint, known in truth["ceiling"].items()
     }
-    start(plan, sites=demo.hospitals, folder=demo.run, ceiling=ceiling)
+
+
+@contextmanager
+def _running(
+    demo: DemoFolder, plan: Plan, terminal: Terminal, *, networked: bool
+) -> Iterator[None]:
+    """Lay out the run; with processes for everybody where they are wanted."""
+    if not networked:
+        _start(demo, plan)
+        yield
+        return
+    from fedpet.cli.demo_network import network
+
+    truth = json.loads((demo.hospitals / "truth.json").read_text(encoding="utf-8"))
+    with network(demo.path, plan, ceiling=_ceiling(truth), say=terminal.say):
+        yield
 
 
 def _stages(demo: DemoFolder, results: Mapping[str, Any]) -> list[Stage]:

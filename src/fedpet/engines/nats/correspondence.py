@@ -109,6 +109,7 @@ class Correspondence:
         self._stack = AsyncExitStack()
         self._spool: Path
         self._client: Client
+        self._heard_since = 0.0
         self.presence = Presence(office.federation)
 
     async def __aenter__(self) -> Correspondence:
@@ -120,6 +121,7 @@ class Correspondence:
             self._client = await enter(connected(office.door, office.credentials))
             js = self._client.jetstream()
             await self._client.subscribe(subjects.beat("*"), cb=self._heard)
+            self._heard_since = asyncio.get_running_loop().time()
             reader = f"run-{subjects.token(self._experiment)}-{secrets.token_hex(4)}"
             answers = await streams.listen(js, self._experiment, reader=reader)
             self._stack.push_async_callback(_forget, js, reader)
@@ -228,13 +230,13 @@ class Correspondence:
     async def _wait(self, site: str, answer: asyncio.Future[Letter]) -> str:
         """Wait for an answer; return why it is no longer waited for, or an empty text."""
         clock = asyncio.get_running_loop().time
-        started = connected_since = clock()
+        started = clock()
         while not answer.done():
             await asyncio.wait((answer,), timeout=WATCH_S)
             if not self._client.is_connected:
-                connected_since = clock()  # our own line is broken: nobody can be heard
+                self._heard_since = clock()  # our own line is broken: nobody can be heard
             away_s = self.presence.away_s(site)
-            silent_s = clock() - max(started, connected_since)
+            silent_s = clock() - self._heard_since
             silent_s = silent_s if away_s is None else min(away_s, silent_s)
             if answer.done():
                 break

@@ -21,7 +21,8 @@ class NatsEngine:
 
     A broken line, a restarted broker, a node that was killed: all are waited for. A site is given
     up for one step when it has been away for `Patience.away_s`, or did not end its work in
-    `Patience.deadline_s`; it is asked again in the next step.
+    `Patience.deadline_s`; it is asked again in the next step, which does not
+    wait for a site that is still away.
 
     Args:
         office: Who asks, and where.

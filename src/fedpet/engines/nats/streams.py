@@ -18,7 +18,7 @@ from nats.js.errors import NotFoundError
 
 from fedpet.engines.nats import subjects
 
-ACK_WAIT_S = 30.0
+ACK_WAIT_S = 10.0
 DAY_S = 86_400.0
 
 
