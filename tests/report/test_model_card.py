@@ -58,3 +58,18 @@ def test_a_card_needs_only_a_plan():
     assert "nothing can be concluded" in card.render(bare)
     with pytest.raises(StoreError, match="schema"):
         card.render({"schema": "other"})
+
+
+@pytest.mark.parametrize(
+    ("language", "told"), [("en", ("2.6", "more than 21 %")), ("fr", ("2,6", "plus de 21 %"))]
+)
+def test_epsilon_and_what_it_means_stand_in_the_card(language, told):
+    """A number without its meaning is read as safety; no noise is said as plainly."""
+    document = copy.deepcopy(results_document())
+    noise = {"mode": "distributed", "delta": 1e-4, "epsilon": 2.604, "found": 0.2107}
+    document["privacy"] = {**document.get("privacy", {}), "noise": noise}
+    text = card.render(document, language=language).replace("\u202f", " ").replace("\xa0", " ")
+    assert all(part in text for part in told)
+    bare = {"en": "No privacy noise", "fr": "Aucun bruit"}[language]
+    assert bare not in text
+    assert bare in card.render(results_document(), language=language)

@@ -17,6 +17,7 @@ from fedpet.federation.asking import Execution
 from fedpet.federation.preparation import Enrolled, Fold
 from fedpet.parameters import Parameters
 from fedpet.plan import Plan
+from fedpet.privacy.accountant import promised
 from fedpet.survival import binary, disclosure, kaplan_meier, log_rank, scores
 from fedpet.survival.bootstrap import Measured
 from fedpet.survival.concordance import concordance_within
@@ -117,7 +118,11 @@ def results_of(run: Execution, context: Context, evidence: Evidence) -> dict[str
             "versions": _versions(),
         },
         # Summands travel in clear in this version: docs/concepts/what-leaves.md.
-        "privacy": {"secure_sum": False, "update_norm_max": plan.privacy.update_norm_max},
+        "privacy": {
+            "secure_sum": False,
+            "update_norm_max": plan.privacy.update_norm_max,
+            "noise": promised(plan, evidence.enrolled.subjects.values()),
+        },
         "sites": _sites(evidence),
         "arms": [
             {"id": arm, "label": label, **NATURE[arm]}

@@ -139,3 +139,30 @@ def planned(plan: Plan, *, subjects: int) -> tuple[Spending, ...]:
     if "local" in plan.evaluation.baselines:
         steps += folds * rounds * steps_in_round(plan, subjects=subjects, alone=True)
     return (Spending(sampling=sampling, noise=privacy.noise_multiplier, steps=steps),)
+
+
+def promised(plan: Plan, subjects: Iterable[int]) -> dict[str, float | str | None]:
+    """Return what a plan's noise promises at the hospital where it promises least.
+
+    Args:
+        plan: The plan.
+        subjects: Of each hospital.
+
+    Returns:
+        `mode`; with noise also `delta`, `epsilon` and `found`, the largest share of members that
+        any attack finds at 1 % false alarms; both None where the accountant is not installed.
+    """
+    mode, delta = plan.privacy.differential_privacy, plan.privacy.delta
+    counts = [count for count in subjects if count > 0]
+    if mode == "none" or not counts:
+        return {"mode": mode}
+    try:
+        epsilon = epsilon_of(planned(plan, subjects=min(counts)), delta=delta)
+    except StoreError:
+        return {"mode": mode, "delta": delta, "epsilon": None, "found": None}
+    return {
+        "mode": mode,
+        "delta": delta,
+        "epsilon": round(epsilon, 3) if math.isfinite(epsilon) else None,
+        "found": round(best_attack(epsilon, delta), 4),
+    }

@@ -357,6 +357,13 @@ ENGLISH: Mapping[str, str] = {
     "limit_c_index": "A C-index tells how well subjects are ranked, not whether a treatment should "
     "be given.",
     "limit_no_noise": "No privacy noise was added to updates: the plan sets no epsilon.",
+    "limit_noise_local": "Every hospital added noise to the training of the network itself "
+    "(differential privacy for each patient); counts, Cox models and evaluation are exact sums.",
+    "limit_noise_distributed": "Every hospital added a share of the noise to each step of training "
+    "(differential privacy for each patient); counts, Cox models and evaluation are exact sums.",
+    "limit_noise_meaning": "At the smallest hospital epsilon is {epsilon} at delta {delta}: of the "
+    "subjects who took part, no attack finds more than {found} % at 1 % false alarms.",
+    "limit_noise_unknown": "Epsilon was not computed here: the accountant was not installed.",
     "limit_masked": "Sums were masked: the coordinator saw no single hospital's contribution.",
     "limit_not_masked": "Sums were not masked: the coordinator's software added the hospitals' "
     "contributions itself.",

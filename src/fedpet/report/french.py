@@ -385,6 +385,16 @@ _SENTENCES: Mapping[str, str] = {
     "être donné.",
     "limit_no_noise": "Aucun bruit de confidentialité n’est ajouté aux mises à jour : le plan ne "
     "fixe pas d’epsilon.",
+    "limit_noise_local": "Chaque hôpital a bruité lui-même l’entraînement du réseau "
+    "(confidentialité différentielle par patient) ; effectifs, modèles de Cox et évaluation sont "
+    "des sommes exactes.",
+    "limit_noise_distributed": "Chaque hôpital a ajouté sa part du bruit à chaque pas de "
+    "l’entraînement (confidentialité différentielle par patient) ; effectifs, modèles de Cox et "
+    "évaluation sont des sommes exactes.",
+    "limit_noise_meaning": "Dans le plus petit hôpital, epsilon vaut {epsilon} pour delta "
+    "{delta} : parmi les sujets qui ont participé, aucune attaque n’en retrouve plus de {found} % "
+    "pour 1 % de fausses alertes.",
+    "limit_noise_unknown": "Epsilon n’a pas été calculé ici : le comptable n’était pas installé.",
     "limit_masked": "Les sommes étaient masquées : le coordinateur n’a vu la contribution d’aucun "
     "hôpital seul.",
     "limit_not_masked": "Les sommes n’étaient pas masquées : le logiciel du coordinateur a "

@@ -125,16 +125,30 @@ def limits(results: Results, words: Words) -> tuple[str, ...]:
     if results.at("experiment", "phantom") is True:
         names.append("limit_phantom")
     names += ["limit_intervals", "limit_many", "limit_censoring", "limit_c_index"]
-    privacy = mapping(results.plan_settings.get("privacy"))
-    if results.plan_settings and "epsilon" not in privacy:
-        names.append("limit_no_noise")
     masked = results.at("privacy", "secure_sum")
     names.append(
         {True: "limit_masked", False: "limit_not_masked"}.get(masked, "limit_masked_unknown")
         if isinstance(masked, bool)
         else "limit_masked_unknown"
     )
-    return (*(words(name) for name in names), words("limit_cells"))
+    return (*(words(name) for name in names), *_noise(results, words), words("limit_cells"))
+
+
+def _noise(results: Results, words: Words) -> tuple[str, ...]:
+    """Say whether noise hides each patient, and what its epsilon means."""
+    noise = mapping(results.at("privacy", "noise"))
+    mode, epsilon = text(noise.get("mode")), number(noise.get("epsilon"))
+    if mode not in ("local", "distributed"):
+        return (words("limit_no_noise"),) if results.plan_settings else ()
+    if epsilon is None:
+        return (words(f"limit_noise_{mode}"), words("limit_noise_unknown"))
+    meaning = words(
+        "limit_noise_meaning",
+        epsilon=words.number(epsilon, 1),
+        delta=f"{number(noise.get('delta')) or 0:g}",
+        found=words.number(100 * (number(noise.get("found")) or 1.0), 0),
+    )
+    return (words(f"limit_noise_{mode}"), meaning)
 
 
 def left(results: Results, words: Words) -> TextTable | None:
