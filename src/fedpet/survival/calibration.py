@@ -77,7 +77,7 @@ def d_calibration(counts: Floats) -> DCalibration | None:
         >>> d_calibration(np.full(10, 12.0)).p
         1.0
     """
-    from scipy.stats import chi2
+    from scipy.special import chdtrc
 
     total = counts.sum()
     if not total > 0:
@@ -87,7 +87,7 @@ def d_calibration(counts: Floats) -> DCalibration | None:
     return DCalibration(
         shares=tuple(float(share) for share in counts / total),
         statistic=statistic,
-        p=float(chi2.sf(statistic, D_BINS - 1)),
+        p=float(chdtrc(D_BINS - 1, statistic)),
     )
 
 

@@ -249,14 +249,14 @@ def _prediction(
 
 
 def _t(freedom: int) -> float:
-    from scipy.stats import t
+    from scipy.special import stdtrit
 
-    return float(t.ppf(0.975, freedom))
+    return float(stdtrit(freedom, 0.975))
 
 
 def _chi_square_tail(statistic: float, freedom: int) -> float | None:
     if freedom < 1:
         return None
-    from scipy.stats import chi2
+    from scipy.special import chdtrc
 
-    return float(chi2.sf(statistic, freedom))
+    return float(chdtrc(freedom, statistic))
