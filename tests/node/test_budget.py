@@ -8,6 +8,7 @@ import pytest
 
 from federated import approve, federation, small_hospitals, small_plan, walk
 from fedpet import plan as plans
+from fedpet.cli.privacy_words import account_in_words
 from fedpet.errors import RefusalError, StoreError
 from fedpet.federation.messages import Request, decode, encode
 from fedpet.node.budget import Budget, Charge
@@ -19,6 +20,7 @@ from fedpet.training import loop
 from noisy import BODY
 from noisy import request as arrays_of
 from toy import toy_cohort, toy_plan
+from toy_folders import write_toy_cohort
 
 COHORT = toy_cohort("lyon", subjects=40, seed=3)
 
@@ -28,7 +30,7 @@ def plan_of(mode="local", **training):
         sites=Sites(sites_min=2),
         model=Model(width=4, image_features=4, hidden=8),
         training=Training(**{"rounds": 4, "batch_size": 8, **training}),
-        privacy=Privacy(differential_privacy=mode, noise_multiplier=2.0),
+        privacy=Privacy(differential_privacy=mode, noise_multiplier=6.0),
         evaluation=Evaluation(folds=2, bootstrap=0, baselines=()),
     )
 
@@ -57,7 +59,7 @@ def asked(plan, number=1, **changes):
 
 
 def charge(question, steps=10):
-    spending = Spending(sampling=0.2, noise=2.0, steps=steps)
+    spending = Spending(sampling=0.2, noise=6.0, steps=steps)
     return Charge(question=question, cohort="toy", plan="p", spending=spending, delta=1e-4)
 
 
@@ -79,7 +81,7 @@ def test_a_question_is_charged_once_and_a_restart_forgets_nothing(tmp_path):
 def test_the_budget_ends_and_stays_ended(tmp_path):
     """What would go beyond is not written down, and not answered; the rest may still be."""
     budget = Budget(tmp_path)
-    most = epsilon_of([Spending(sampling=0.2, noise=2.0, steps=100)], delta=1e-4) * 1.001
+    most = epsilon_of([Spending(sampling=0.2, noise=6.0, steps=100)], delta=1e-4) * 1.001
     for number in range(10):
         assert budget.charge(charge(f"q{number}"), epsilon_max=most) == ()
     (reason,) = budget.charge(charge("one too many"), epsilon_max=most)
@@ -143,7 +145,7 @@ def test_the_charge_stands_even_if_the_work_fails(tmp_path, monkeypatch):
 
 def test_a_plan_beyond_the_budget_cannot_be_approved(tmp_path):
     """Told to the person who decides, before the first round and not in the middle."""
-    node = node_at(tmp_path / "a", plan_of(), epsilon_max=0.5)
+    node = node_at(tmp_path / "a", plan_of(), epsilon_max=0.1)
     assert node.decision(plans.fingerprint(plan_of())) is None
     with pytest.raises(RefusalError, match="Epsilon would reach"):
         node.decide(plans.fingerprint(plan_of()), "approved", person="a tester")
@@ -182,7 +184,7 @@ def test_a_secret_is_made_once_and_is_nobodys_but_the_nodes(tmp_path):
 def test_a_whole_experiment_runs_with_noise(tmp_path):
     """Folds, the kept model, evaluation; a site has paid what the plan said, and no more."""
     plan = small_plan(
-        privacy=Privacy(differential_privacy="distributed", noise_multiplier=2.0),
+        privacy=Privacy(differential_privacy="distributed", noise_multiplier=6.0),
         training=Training(rounds=2, batch_size=16),
         evaluation=Evaluation(folds=2, bootstrap=0, baselines=("local",)),
     )
@@ -200,3 +202,19 @@ def test_a_whole_experiment_runs_with_noise(tmp_path):
     spent = budget.epsilon("toy", delta=1e-4)
     budget.close()
     assert 0 < spent <= epsilon_of(planned(plan, subjects=len(cohort.subjects)), delta=1e-4)
+
+
+def test_the_person_who_decides_reads_the_account(tmp_path):
+    """What was spent, what this plan would add here, and that it may not be approved."""
+    plan = plan_of()
+    node = node_at(tmp_path / "node", plan)
+    assert decode(node.handle_bytes(encode(asked(plan)))).status == "ok"
+    node.close()
+    told, over = account_in_words(plan, tmp_path)
+    assert told[0].startswith("Plans with noise have spent epsilon 0.")
+    assert over == ()
+    write_toy_cohort(tmp_path, COHORT, site="lyon")
+    write_policy(Policy(sites_min=2, epsilon_max=0.1), tmp_path / "node" / "policy.toml")
+    told, over = account_in_words(plan, tmp_path)
+    assert "At a hospital of 40 subjects" in told[1]
+    assert "Epsilon would reach" in over[0]

@@ -46,8 +46,8 @@ def test_epsilon_equals_that_of_another_accountant(sampling, noise, count):
     assert epsilon_of(steps(sampling, noise, count), delta=1e-4) == pytest.approx(theirs, abs=0.02)
 
 
-@given(st.lists(st.sampled_from([(0.1, 2.0, 5), (0.3, 4.0, 9), (1.0, 8.0, 2)]), max_size=4))
-@settings(max_examples=15, deadline=None)
+@given(st.lists(st.sampled_from([(0.1, 4.0, 5), (0.3, 8.0, 9)]), max_size=4))
+@settings(max_examples=8, deadline=None)
 def test_more_steps_never_cost_less_and_their_order_does_not_matter(parts):
     """Experiments and restarts compose; nothing that was told is taken back."""
     spent = [one for part in parts for one in steps(*part)]

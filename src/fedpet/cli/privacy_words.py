@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from fedpet.errors import StoreError
+from contextlib import closing
+from pathlib import Path
+
+from fedpet.errors import NotFoundError, StoreError
 from fedpet.plan import Plan
 from fedpet.privacy.accountant import best_attack, epsilon_of, planned
 
@@ -47,6 +50,37 @@ def privacy_in_words(plan: Plan, *, subjects: tuple[int, ...] = EXAMPLES) -> tup
         *_promises(plan, subjects),
         REST,
     )
+
+
+def account_in_words(plan: Plan, hospital: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return what a hospital's account of epsilon says of a plan, and what it objects to.
+
+    Args:
+        plan: A plan that was proposed there.
+        hospital: The hospital's folder, with `node` and maybe a built `cohort`.
+    """
+    from fedpet.cohort.manifest import read_manifest
+    from fedpet.node.budget import Budget
+    from fedpet.node.policy import Policy, read_policy
+
+    node, delta = hospital / "node", plan.privacy.delta
+    if plan.privacy.differential_privacy == "none" or not (node / "epsilon.db").exists():
+        return (), ()
+    path = node / "policy.toml"
+    policy = read_policy(path) if path.exists() else Policy()
+    told: list[str] = []
+    with closing(Budget(node)) as budget:
+        spent = budget.epsilon(plan.cohort, delta=delta)
+        told.append(
+            f"Plans with noise have spent epsilon {spent:.2f} of {policy.epsilon_max:g} on cohort "
+            f"'{plan.cohort}'."
+        )
+        try:
+            subjects = len(read_manifest(hospital / "cohort").subjects)
+        except NotFoundError:
+            return tuple(told), ()
+        objections = budget.objections(plan, policy, subjects=subjects)
+    return (*told, *_promises(plan, (subjects,))), objections
 
 
 def _promises(plan: Plan, subjects: tuple[int, ...]) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ import click
 from fedpet.cli.desk import HOSPITAL, PERSON, desk_of, table
 from fedpet.cli.lazy import FedpetCommand
 from fedpet.cli.terminal import Answer, Terminal
+from fedpet.errors import RefusalError
 
 if TYPE_CHECKING:
     from fedpet.cli.plan_words import Chapter
@@ -103,7 +104,9 @@ def show(terminal: Terminal, hospital: Path, plan: str) -> Answer:
 
     Next: `fedpet node request approve HOSPITAL PLAN --person NAME`, or refuse.
     """
+    from fedpet.cli.code_words import code_lines
     from fedpet.cli.plan_words import plan_in_words
+    from fedpet.cli.privacy_words import account_in_words
     from fedpet.node.policy import read_policy
 
     del terminal
@@ -113,6 +116,8 @@ def show(terminal: Terminal, hospital: Path, plan: str) -> Answer:
         assert read is not None
         changed = _changes(desk, one)
         objections = read_policy(desk.policy_path).objections(read)
+    account, over = account_in_words(read, hospital)
+    objections = (*objections, *over)
     chapters: tuple[Chapter, ...] = (
         ("Who asks", (f"{one.requester}, seen here first at {one.seen_at[:16]} UTC.",)),
         ("What was decided", (_decided(one),)),
@@ -121,8 +126,10 @@ def show(terminal: Terminal, hospital: Path, plan: str) -> Answer:
             "What this hospital's policy objects to",
             objections or ("Nothing: a person may approve it.",),
         ),
+        *([("This hospital's account of epsilon", account)] if account else []),
         *plan_in_words(read),
     )
+    code = code_lines(read.model)
     return Answer(
         data={
             **_values(one),
@@ -130,7 +137,7 @@ def show(terminal: Terminal, hospital: Path, plan: str) -> Answer:
             "objections": list(objections),
             "words": [{"heading": heading, "text": list(told)} for heading, told in chapters],
         },
-        text=_laid_out(chapters),
+        text="\n".join([_laid_out(chapters), *(("", read.model.code, *code) if code else ())]),
     )
 
 
@@ -266,6 +273,8 @@ def _decide(
 
     with desk_of(hospital) as desk:
         one = desk.find(plan)
+        if decision == "approved":
+            _require_budget(desk, one, hospital)
         approval = desk.approvals.decide(
             one.fingerprint,
             decision,
@@ -280,6 +289,20 @@ def _decide(
         text=f"Plan '{one.name}' ({one.fingerprint[:12]}) is {decision}; it holds at the next "
         f"request.\n{f'Wrote {out}.' if out else f'Signed with key {approval.key}.'}",
     )
+
+
+def _require_budget(desk: Desk, one: Proposal, hospital: Path) -> None:
+    """Refuse to approve a plan that would spend more epsilon than is left here."""
+    from fedpet.cli.privacy_words import account_in_words
+
+    read = desk.approvals.proposed(one.fingerprint)
+    over = () if read is None else account_in_words(read, hospital)[1]
+    if over:
+        raise RefusalError(
+            f"This hospital may not approve plan {one.fingerprint[:12]}.",
+            why=" ".join(over),
+            do="Ask for more noise, fewer rounds or fewer folds, or raise epsilon_max.",
+        )
 
 
 def _changes(desk: Desk, one: Proposal) -> tuple[Change, ...] | None:

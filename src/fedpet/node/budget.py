@@ -132,13 +132,13 @@ class Budget:
             spent = self._spent(cohort)
         return epsilon_of(spent, delta=delta)
 
-    def objections(self, plan: Plan, cohort: Cohort, policy: Policy) -> tuple[str, ...]:
+    def objections(self, plan: Plan, policy: Policy, *, subjects: int) -> tuple[str, ...]:
         """Object to a plan that would spend more than is left, before anybody approves it."""
         if plan.privacy.differential_privacy == "none":
             return ()
         with self._lock, _told():
             spent = self._spent(plan.cohort)
-        whole = [*spent, *planned(plan, subjects=len(cohort.subjects))]
+        whole = [*spent, *planned(plan, subjects=subjects)]
         reached = _beyond(whole, delta=plan.privacy.delta, epsilon_max=policy.epsilon_max)
         return () if reached is None else (_over(reached, policy.epsilon_max),)
 

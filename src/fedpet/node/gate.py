@@ -167,7 +167,7 @@ class Node:
         cohort = None if plan is None else self._cohort(plan.cohort, self.policy)
         if plan is None or cohort is None:
             return  # told elsewhere
-        if objections := self._budget.objections(plan, cohort, self.policy):
+        if objections := self._budget.objections(plan, self.policy, subjects=len(cohort.subjects)):
             raise RefusalError(
                 f"Site '{self.site}' may not approve plan {fingerprint[:12]}.",
                 why=" ".join(objections),
