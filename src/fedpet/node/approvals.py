@@ -10,7 +10,7 @@ from dataclasses import asdict
 from fedpet import plan as plans
 from fedpet import planfile
 from fedpet.errors import DataError, NotFoundError, PlanError, RefusalError
-from fedpet.federation.approval import Approval, Decision, signed
+from fedpet.federation.approval import Approval, Decision, read_approval, signed
 from fedpet.node.audit import Audit
 from fedpet.node.audit_fields import PERSON, fitting
 from fedpet.node.policy import Policy
@@ -153,9 +153,10 @@ class Approvals:
             state = words.get((found and found.decision) or "", "is not approved")
             reason = f' ("{found.reason}")' if found and found.reason else ""
             return (f"Plan {fingerprint[:12]} {state} at this hospital{reason}.",)
-        if found.requester != requester:
+        approved_for = read_approval(found.document).requester
+        if approved_for != requester:
             return (
-                f"Plan {fingerprint[:12]} was approved for '{found.requester:.80}', and not for "
+                f"Plan {fingerprint[:12]} was approved for '{approved_for:.80}', and not for "
                 f"'{requester:.80}'.",
             )
         return ()

@@ -206,13 +206,21 @@ class Store:
                 ) from error
 
     def add_plan(self, *, fingerprint: str, name: str, text: str, requester: str) -> bool:
-        """Keep a plan that was proposed; the first copy stays. Return whether it is new."""
+        """Keep a plan that was proposed; the first copy stays, with whoever asked last.
+
+        Returns:
+            Whether the plan, or that this requester asks for it, is new.
+        """
         with self._writing() as db:
-            added = db.execute(
-                "insert or ignore into plans values (?, ?, ?, ?, ?)",
+            row = db.execute(
+                "select requester from plans where fingerprint = ?", (fingerprint,)
+            ).fetchone()
+            db.execute(
+                "insert into plans values (?, ?, ?, ?, ?) on conflict (fingerprint)"
+                " do update set requester = excluded.requester",
                 (fingerprint, name, text, requester, now()),
             )
-            return added.rowcount == 1
+            return row is None or row[0] != requester
 
     def decide(
         self, fingerprint: str, decision: str, *, person: str, reason: str, at: str, document: str
