@@ -132,10 +132,10 @@ def _refusals(plan: Plan, cohort: Cohort, hospital: Path) -> Iterator[str]:
         StoreError: If its policy cannot be read.
     """
     from fedpet.cohort.findings import counted
-    from fedpet.node.policy import Policy, read_policy
+    from fedpet.node.policy import first_policy, read_policy
 
     path = hospital / "node" / "policy.toml"
-    policy = read_policy(path) if path.exists() else Policy()
+    policy = read_policy(path) if path.exists() else first_policy(phantom=cohort.phantom)
     yield from (f"objects: {reason}" for reason in policy.objections(plan))
     if len(cohort.subjects) < plan.sites.subjects_min:
         yield (

@@ -21,7 +21,7 @@ from fedpet.federation.journal import Journal
 from fedpet.local.folders import POOLED
 from fedpet.local.taking_part import named
 from fedpet.node.gate import Node
-from fedpet.node.policy import Policy, write_policy
+from fedpet.node.policy import first_policy, write_policy
 from fedpet.plan import Plan
 
 PERSON = "whoever started this run"
@@ -85,12 +85,7 @@ def _node(site: str, folder: Path, cohort: Cohort, *, phantom: bool) -> Node:
     folder.mkdir(parents=True, exist_ok=True)
     policy = folder / "policy.toml"
     if phantom and not policy.exists():
-        write_policy(
-            Policy(
-                releases=(*Policy().releases, "local-model", "site-coefficients"), custom_code=True
-            ),
-            policy,
-        )
+        write_policy(first_policy(phantom=True), policy)
     with named(site):
         return Node(site=site, folder=folder, cohorts={cohort.name: cohort})
 

@@ -150,6 +150,18 @@ class Policy:
         return tuple(found)
 
 
+def first_policy(*, phantom: bool) -> Policy:
+    """Return the rules that a hospital begins with; made-up patients need fewer.
+
+    Args:
+        phantom: Whether all subjects are simulated.
+    """
+    if not phantom:
+        return Policy()
+    releases = (*Policy().releases, "local-model", "site-coefficients")
+    return Policy(releases=releases, custom_code=True)
+
+
 def write_policy(policy: Policy, path: Path) -> None:
     """Write a policy as commented TOML."""
     import tomlkit
