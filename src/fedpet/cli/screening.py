@@ -55,6 +55,7 @@ def screen(
     from fedpet.federation.statistics.screen import ScreenOptions
     from fedpet.report.screening import render_screening
 
+    out.parent.mkdir(parents=True, exist_ok=True)  # before anything is asked
     with asked(terminal, plan_file, sites, complete=complete, where=where, keep=keep) as one:
         found = one.federation.screen(
             biomarkers=columns_of(one.plan, listed(biomarkers)),
