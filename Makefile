@@ -5,13 +5,16 @@ DEMO ?= fedpet-demo
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-full test fuzz check format lint types contracts sbom bench-help bench-imaging bench-pacs bench-statistics
+.PHONY: help demo demo-full demo-networked test test-faults bench-transport fuzz check format lint types contracts sbom bench-help bench-imaging bench-pacs bench-statistics
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
 
 demo: $(VENV)/.node ## Ten phantom hospitals, from DICOM folders to a report (minutes, offline)
 	$(BIN)/fedpet demo $(DEMO)
+
+demo-networked: $(VENV)/.dev ## The same with a coordinator and a node process for each hospital
+	$(BIN)/fedpet demo $(DEMO)-networked --networked
 
 demo-full: $(VENV)/.node ## The same with 1,110 subjects
 	$(BIN)/fedpet demo fedpet-demo-full --subjects 1110
@@ -21,6 +24,9 @@ test: $(VENV)/.dev ## Run all tests
 
 fuzz: $(VENV)/.dev ## Thousands of spoiled DICOM folders (FUZZ=5000; about 0.15 s each)
 	FEDPET_FUZZ=$(or $(FUZZ),5000) $(BIN)/pytest -q tests/imaging/test_dicom_door_fuzz.py
+
+test-faults: $(VENV)/.dev ## Kill nodes, coordinator, broker and runs; spoil lines and letters (FAULTS=5 seeds)
+	FEDPET_FAULTS=$(or $(FAULTS),5) $(BIN)/pytest -q tests/faults tests/engines
 
 check: format lint types contracts test ## Everything that a change must pass
 
@@ -44,6 +50,9 @@ bench-help: $(VENV)/.node ## How long does the first screen take?
 
 bench-imaging: $(VENV)/.node $(VENV)-peers/.done ## How long does a scan take? Beside SimpleITK, dcm2niix and MONAI
 	$(BIN)/python bench/imaging.py --peers $(VENV)-peers/bin/python
+
+bench-transport: $(VENV)/.dev ## How long does a round between machines take? Beside bare TLS sockets
+	$(BIN)/python bench/transport.py
 
 bench-pacs: $(VENV)/.dev ## How fast do images come from a PACS? Beside stock pynetdicom
 	$(BIN)/python bench/pacs.py

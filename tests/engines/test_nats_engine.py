@@ -10,42 +10,16 @@ import numpy as np
 import pytest
 
 import federated
+from engine_answers import answering, replies, request
 from fedpet.engines.nats import keys
 from fedpet.engines.nats.authority import Authority
-from fedpet.engines.nats.engine import NatsEngine
 from fedpet.engines.nats.enrolment import join
 from fedpet.engines.nats.link import Link
 from fedpet.errors import EngineError, NotFoundError, RefusalError
 from fedpet.federation.messages import Reply, Request
-from fedpet.plan import Training
+from fedpet.plan import Evaluation, Training
 from fedpet.privacy.identity import Identity
 from networked import Alive, InThread, federation, wait_until
-
-
-def answering(site: str, **changes):
-    def handle(request: Request) -> Reply:
-        values = {
-            "site": site,
-            "experiment": request.experiment,
-            "step": request.step,
-            "attempt": request.attempt,
-            "status": "ok",
-            "arrays": {name: array + 1 for name, array in request.arrays.items()},
-        }
-        return Reply(**{**values, **changes})
-
-    return handle
-
-
-def request(site: str, step: str = "s", **changes) -> Request:
-    values = {"experiment": "test", "plan": "p", "kind": "count"}
-    return Request(site=site, step=step, **{**values, **changes})
-
-
-def replies(engine: NatsEngine, requests) -> dict[str, Reply]:
-    found = list(engine.exchange(requests))
-    assert len(found) == len(requests)
-    return {reply.site: reply for reply in found}
 
 
 @pytest.mark.parametrize("values", [0, 10, 700_000], ids=["none", "enclosed", "in chunks"])
@@ -98,7 +72,10 @@ def test_a_site_that_is_away_is_given_up_and_asked_again_later(tmp_path):
 
 def test_the_same_plan_gives_the_same_bytes_in_process_and_networked(tmp_path):
     """The experiment does not know which engine it runs on."""
-    plan = federated.small_plan(training=Training(rounds=1, batch_size=16))
+    plan = federated.small_plan(
+        training=Training(rounds=1, batch_size=16),
+        evaluation=Evaluation(folds=2, bootstrap=5, baselines=(), site_results=False),
+    )
     hospitals = federated.small_hospitals(sites=4)
     with federated.federation(tmp_path / "in", plan, hospitals) as execution:
         expected = federated.frozen(federated.walk(execution)[0])
