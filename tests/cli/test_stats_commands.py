@@ -9,6 +9,7 @@ import pytest
 
 from fedpet import planfile
 from fedpet.cli.main import run
+from fedpet.node.policy import Policy, write_policy
 from fedpet.plan import STATISTICS, Statistics
 from toy import toy_plan
 from toy_folders import write_toy_hospitals
@@ -149,3 +150,20 @@ def test_questions_that_make_no_sense_are_told_so(place, capsys, args, told):
     code, envelope = stats(place, capsys, *args)
     assert code != 0
     assert told in envelope["error"]["title"]
+
+
+def test_duplicates_are_looked_for_where_hospitals_opted_in(place, capsys, tmp_path):
+    """Off by default, and said so; where it is on, rows of two hospitals are counted."""
+    code, envelope = stats(place, capsys, "duplicates")
+    assert code == 7
+    assert "duplicates" in envelope["error"]["why"]
+    folders = write_toy_hospitals(tmp_path / "hospitals", sites=3)
+    for folder in folders.values():
+        (folder / "node").mkdir()
+        policy = Policy(releases=("counts", "duplicates"))
+        write_policy(policy, folder / "node/policy.toml")
+    (tmp_path / "plan.toml").write_text((place / "plan.toml").read_text())
+    code, envelope = stats(tmp_path, capsys, "duplicates", "--columns", "age_years,suvmax")
+    assert code == 0
+    assert envelope["data"]["estimate"] == 0
+    assert envelope["data"]["rows"] == 135

@@ -209,6 +209,7 @@ STATS = LazyGroup(
     entries={
         "describe": Entry("fedpet.cli.stats:describe", "Counts, means, quantiles, categories"),
         "table-one": Entry("fedpet.cli.stats:table_one", "Each hospital's table 1, and alarms"),
+        "duplicates": Entry("fedpet.cli.stats:duplicates", "Subjects who are at two hospitals"),
         "km": Entry("fedpet.cli.stats_survival:km", "Survival curves, medians"),
         "log-rank": Entry("fedpet.cli.stats_survival:log_rank", "Do the curves of groups differ?"),
         "cox": Entry("fedpet.cli.stats_survival:cox", "Hazard ratios, exact"),

@@ -85,3 +85,50 @@ def table_one(
         found = one.federation.table_one(names, subjects=one.subjects)
         account = one.federation.disclosure
     return told(account, table_one_data(found), lambda console: draw_table_one(found, console))
+
+
+@click.command("duplicates", cls=FedpetCommand, short_help="Subjects who are at two hospitals")
+@asks
+@COLUMNS
+@click.pass_obj
+def duplicates(
+    terminal: Terminal,
+    plan_file: Path,
+    sites: Path,
+    complete: tuple[str, ...],
+    where: tuple[str, ...],
+    keep: Path | None,
+    columns: tuple[str, ...],
+) -> Answer:
+    """Estimate how many subjects are at two hospitals: rows that are the same in every column.
+
+    Each hospital marks its rows under a salt drawn for this question, and only the sum of the
+    marks is kept. Whoever knows a whole row could ask whether it is there; so only hospitals whose
+    policy lists 'duplicates' in releases answer.
+
+    Reads PLAN, which must allow 'describe', and each hospital's built cohort. Writes nothing but
+    what each hospital's node writes down, and the folder of --keep.
+
+      fedpet stats duplicates plan.toml --sites hospitals --columns age_years,tmtv_ml,suvmax
+
+    Next: the hospitals compare the subjects in question among themselves.
+    """
+    import secrets
+
+    from fedpet.cli.asking_words import columns_of, listed
+
+    with asked(terminal, plan_file, sites, complete=complete, where=where, keep=keep) as one:
+        found = one.federation.find_duplicates(
+            salt=secrets.token_hex(16),
+            columns=columns_of(one.plan, listed(columns)),
+            subjects=one.subjects,
+        )
+        account = one.federation.disclosure
+    number = "fewer than 5" if found.estimate is None else f"about {found.estimate}"
+    text = f"{number} of {found.rows} rows are at a second hospital as well."
+    data: dict[str, object] = {
+        "rows": found.rows,
+        "estimate": found.estimate,
+        "hospitals": list(found.sites),
+    }
+    return told(account, data, lambda console: console.print(text.capitalize()))
