@@ -20,12 +20,15 @@ from fedpet.federation.asking import Execution
 from fedpet.federation.journal import Journal
 from fedpet.federation.records import Finished, Record
 from fedpet.federation.results import Context
+from fedpet.federation.secure_sums import SecureSums
 from fedpet.node.gate import Node
 from fedpet.node.policy import Policy, write_policy
 from fedpet.plan import Plan
+from fedpet.privacy.identity import Roster
 from toy import toy_hospitals, toy_plan
 
 OPEN = Policy(releases=("counts", "site-results", "local-model"))
+DEFAULT = Policy(releases=OPEN.releases, sites_min=2, secure_sum="optional")
 Handler = Callable[[bytes], bytes]
 
 
@@ -70,18 +73,21 @@ def federation(
     cohorts = dict(hospitals)
     if pooled:
         cohorts["pooled"] = pool(hospitals, name=plan.cohort)
+    nodes: dict[str, Node] = {}
     with ExitStack() as stack:
         handlers: dict[str, Handler] = {}
         for site, cohort in cohorts.items():
             home = folder / site
             home.mkdir(parents=True, exist_ok=True)
-            policy = (policies or {}).get(site, Policy(releases=OPEN.releases, sites_min=2))
+            policy = (policies or {}).get(site, DEFAULT)
             write_policy(policy, home / "policy.toml")
             node = Node(site=site, folder=home, cohorts={cohort.name: cohort})
             stack.callback(node.close)
+            nodes[site] = node
             approve(node, plan)
             between = (through or {}).get(site, lambda handler: handler)
             handlers[site] = between(node.handle_bytes)
+        roster = pinned({site: nodes[site] for site in hospitals})
         yield Execution(
             plan=plan,
             fingerprint=plans.fingerprint(plan),
@@ -89,7 +95,16 @@ def federation(
             engine=InProcessEngine(handlers, workers=workers),
             journal=stack.enter_context(Journal(folder)),
             pooled="pooled" if pooled else None,
+            sums=SecureSums(roster),
         )
+
+
+def pinned(nodes: Mapping[str, Node]) -> Roster:
+    """Do what people do at enrolment: every node pins the same list of keys."""
+    roster = Roster({site: node.membership.identity.public for site, node in nodes.items()})
+    for node in nodes.values():
+        node.membership.pin(roster)
+    return roster
 
 
 def approve(node: Node, plan: Plan) -> None:

@@ -109,7 +109,8 @@ with tempfile.TemporaryDirectory() as folder, Journal(Path(folder)) as journal:
     fold, moments = finish(moments_of(run, everybody(finish(enrol(run)))))
     prep = moments.preprocessing(("age",))
     _, fit = finish(fit_cox(run, fold, prep, arm="cox", endpoint="pfs", site=None))
-    network, losses = finish(train_federated(run, fold, prep, {"w": np.zeros(3)}))
+    network, losses = finish(train_federated(run, fold, prep, {"w": np.zeros(3)},
+                                            subjects=120))
 assert fit.subjects == 120 and np.isfinite(fit.params).all()
 assert network.arrays["model.w"].tolist() == [2.0, 2.0, 2.0]
 print("done", sorted(name for name in sys.modules if name in blocked))

@@ -189,6 +189,7 @@ class Privacy:
         clip_norm: A patient's gradient is scaled down to this L2 norm.
         delta: Probability with which the bound epsilon may fail.
         honest_sites_min: Sites whose shares alone must make up the distributed noise.
+        secure_sum: Whether summands are masked, so that the coordinator sees their sum only.
     """
 
     __pydantic_config__ = DOOR
@@ -199,6 +200,7 @@ class Privacy:
     clip_norm: Annotated[float, Ge(0.01), Le(100)] = 1.0
     delta: Annotated[float, Gt(0), Le(0.01)] = 1e-4
     honest_sites_min: Count = 2
+    secure_sum: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

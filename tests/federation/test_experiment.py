@@ -201,7 +201,9 @@ def test_a_hospital_without_any_known_outcome_breaks_nothing(tmp_path, scheme):
         outcomes={"pfs": empty, "os": replace(bare.outcomes["os"], event=empty.event)},
         binary={"response": np.full(len(bare.subjects), np.nan)},
     )
-    policies = {name: Policy(subjects_min=1, sites_min=2) for name in hospitals}
+    policies = {
+        name: Policy(subjects_min=1, sites_min=2, secure_sum="optional") for name in hospitals
+    }
     judging = Evaluation(scheme=scheme, folds=2, bootstrap=20, baselines=("clinical-cox",))
     plan = small_plan(evaluation=judging)
     with federation(tmp_path, plan, hospitals, policies=policies) as execution:
@@ -219,8 +221,10 @@ def test_a_hospital_without_any_known_outcome_breaks_nothing(tmp_path, scheme):
 def test_hospitals_that_keep_their_local_models_only_cost_that_comparison(tmp_path, scheme):
     """The default policy releases no local model; the run ends without that arm."""
     hospitals = small_hospitals()
-    policies = {name: Policy(subjects_min=1, sites_min=2) for name in hospitals}
-    policies["site-3"] = Policy(subjects_min=1, sites_min=2, releases=("counts", "local-model"))
+    policies = {
+        name: Policy(subjects_min=1, sites_min=2, secure_sum="optional") for name in hospitals
+    }
+    policies["site-3"] = replace(policies["site-3"], releases=("counts", "local-model"))
     plan = small_plan(
         endpoints=Endpoints(survival=("pfs",), binary=()),
         evaluation=Evaluation(scheme=scheme, folds=2, bootstrap=0, baselines=("local",)),

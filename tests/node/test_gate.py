@@ -27,6 +27,7 @@ PREP = {
     "prep.sd": np.array([9.0, 0.8, 0.5]),
     "prep.indicator": np.array([0.0, 0.0, 1.0]),
 }
+CLEAR = Policy(secure_sum="optional")  # one node cannot be masked; these tests look at summands
 COLUMNS = ["age_years", "ecog", "nlr"]
 COX = {"cox.beta": np.array([0.1, 0.2, 0.3, 0.0]), "cox.hazard": np.full(9, 1e-3)}
 
@@ -39,6 +40,7 @@ def approved(node: Node, plan: plans.Plan = PLAN) -> str:
 
 @pytest.fixture
 def node(tmp_path):
+    write_policy(CLEAR, tmp_path / "policy.toml")
     node = Node(site="nice", folder=tmp_path, cohorts={"toy": toy_cohort("n", subjects=30, seed=3)})
     yield node
     node.close()
@@ -124,13 +126,13 @@ def test_a_plan_changed_in_the_store_is_not_run(node, tmp_path, monkeypatch):
 def test_a_stricter_policy_stops_an_approved_plan(node, tmp_path):
     """The policy file is read at every request; the strictest rule holds."""
     approved(node)
-    write_policy(Policy(sites_min=7), tmp_path / "policy.toml")
+    write_policy(Policy(secure_sum="optional", sites_min=7), tmp_path / "policy.toml")
     refused(ask(node), "requires 7")
 
 
 def test_a_plan_that_the_policy_forbids_cannot_be_approved(node, tmp_path):
     """A click does not override the hospital's rules."""
-    write_policy(Policy(endpoints=("os",)), tmp_path / "policy.toml")
+    write_policy(Policy(secure_sum="optional", endpoints=("os",)), tmp_path / "policy.toml")
     _, objections = node.propose(planfile.dumps(PLAN))
     assert "pfs" in objections[0]
     with pytest.raises(RefusalError, match="may not approve"):
@@ -172,6 +174,7 @@ def test_another_grid_or_cohort_is_refused(node):
 def test_a_cohort_of_another_suv_is_refused(tmp_path):
     """Lean-mass SUV is a third lower: mixed with body-weight SUV it would look like biology."""
     cohort = replace(toy_cohort("n", subjects=30, seed=3), suv="lbm-janmahasatian")
+    write_policy(CLEAR, tmp_path / "policy.toml")
     node = Node(site="nice", folder=tmp_path, cohorts={"toy": cohort})
     approved(node)
     refused(ask(node), "SUV by 'lbm-janmahasatian'")
@@ -184,7 +187,7 @@ def test_a_release_needs_the_policy_and_covers_one_kind_of_work(node, tmp_path):
     assert ask(node, body={"release": "counts"}).status == "ok"
     refused(ask(node, body={"release": "local-model"}, kind="train"), "does not release")
     refused(ask(node, body={"release": "counts"}, kind="moments"), "does not cover 'moments'")
-    write_policy(Policy(releases=()), tmp_path / "policy.toml")
+    write_policy(Policy(secure_sum="optional", releases=()), tmp_path / "policy.toml")
     refused(ask(node, body={"release": "counts"}), "does not release 'counts'")
 
 
@@ -194,7 +197,7 @@ def test_an_answer_about_few_subjects_is_refused(node, tmp_path):
     approved(node, finely)
     few = {"select": {"fold": 3, "part": "test", "members": None}}
     refused(ask(node, plan=finely, body=few), "fewer than the 10 subjects")
-    write_policy(Policy(subjects_min=31), tmp_path / "policy.toml")
+    write_policy(Policy(secure_sum="optional", subjects_min=31), tmp_path / "policy.toml")
     refused(ask(node, plan=finely), "fewer than the 31")
 
 
@@ -228,7 +231,7 @@ def test_a_plan_that_holds_out_hospitals_parts_nobody(node):
 def test_what_tells_of_this_hospital_alone_is_never_a_plain_answer(node, tmp_path):
     """Leaving out the release's name must not pass by the policy that forbids it."""
     approved(node)
-    write_policy(Policy(releases=("counts",)), tmp_path / "policy.toml")
+    write_policy(Policy(secure_sum="optional", releases=("counts",)), tmp_path / "policy.toml")
     own = {"endpoint": "pfs", "model": "cox"}
     refused(ask(node, kind="concordance", body=own, arrays=COX), "release 'site-results' only")
     refused(ask(node, kind="train", body={"round": 1, "repeat": 3}), "release 'local-model'")
@@ -236,7 +239,7 @@ def test_what_tells_of_this_hospital_alone_is_never_a_plain_answer(node, tmp_pat
 
 def test_a_plan_that_the_policy_kept_from_approval_is_refused_with_the_reason(node, tmp_path):
     """`not approved` alone would send people looking for a person who forgot a click."""
-    write_policy(Policy(sites_min=7), tmp_path / "policy.toml")
+    write_policy(Policy(secure_sum="optional", sites_min=7), tmp_path / "policy.toml")
     node.propose(planfile.dumps(PLAN))
     refused(ask(node), "requires 7")
 
@@ -247,6 +250,7 @@ def test_an_endpoint_known_of_few_subjects_is_not_summed(tmp_path):
     time = cohort.outcomes["pfs"].time_days.copy()
     time[3:] = np.nan
     rare = {"pfs": replace(cohort.outcomes["pfs"], time_days=time), "os": cohort.outcomes["os"]}
+    write_policy(CLEAR, tmp_path / "policy.toml")
     node = Node(site="nice", folder=tmp_path, cohorts={"toy": replace(cohort, outcomes=rare)})
     approved(node)
     arrays = {"beta": np.zeros(4)}
@@ -295,7 +299,7 @@ def test_no_reply_has_a_value_per_subject(tmp_path):
         cohort = toy_cohort("n", subjects=subjects, seed=3)
         node = Node(site="nice", folder=tmp_path / str(index), cohorts={"toy": cohort})
         write_policy(
-            Policy(releases=("counts", "site-results", "local-model")),
+            Policy(secure_sum="optional", releases=("counts", "site-results", "local-model")),
             tmp_path / str(index) / "policy.toml",
         )
         approved(node)
@@ -435,7 +439,7 @@ def test_the_plans_own_minimum_of_subjects_holds_at_the_node(node):
 def test_a_refusal_lists_every_reason(node, tmp_path):
     """One reason at a time costs a hospital and a study team a meeting each."""
     node.propose(planfile.dumps(PLAN))
-    write_policy(Policy(sites_min=7, releases=()), tmp_path / "policy.toml")
+    write_policy(Policy(secure_sum="optional", sites_min=7, releases=()), tmp_path / "policy.toml")
     reply = ask(node, site="lyon", kind="moments", body={"release": "counts"})
     refused(reply, "is not site 'lyon'")
     for text in ("is not approved", "does not release 'counts'", "not cover", "requires 7"):

@@ -25,17 +25,19 @@ def test_every_objection_is_told_at_once():
         sites=Sites(sites_min=2),
         endpoints=Endpoints(survival=("pfs", "weight_loss")),
         training=Training(rounds=10_000),
-        privacy=Privacy(update_norm_max=1e6),
+        privacy=Privacy(update_norm_max=1e6, secure_sum=False),
     )
     text = " ".join(Policy().objections(plan))
-    for part in ("weight_loss", "from 2 sites", "10000", "diagnosis"):
+    for part in ("weight_loss", "from 2 sites", "10000", "diagnosis", "secure sum"):
         assert part in text
-    assert len(Policy().objections(plan)) == 5
+    assert len(Policy().objections(plan)) == 6
 
 
 def test_a_policy_survives_its_file(tmp_path):
     """What the hospital wrote is what the node enforces."""
-    policy = Policy(subjects_min=30, sites_min=4, releases=(), update_norm_max=2.0)
+    policy = Policy(
+        secure_sum="optional", subjects_min=30, sites_min=4, releases=(), update_norm_max=2.0
+    )
     write_policy(policy, tmp_path / "policy.toml")
     assert read_policy(tmp_path / "policy.toml") == policy
 
@@ -50,6 +52,7 @@ def test_a_policy_survives_its_file(tmp_path):
         ("update_norm_max = nan", "'update_norm_max' is nan"),
         ("update_norm_max = inf", "'update_norm_max' is inf"),
         ("releases = [1]", "'releases'"),
+        ("secure_sum = 'off'", "expected required or optional"),
     ],
 )
 def test_a_wrong_policy_is_refused_with_its_reason(tmp_path, text, found):

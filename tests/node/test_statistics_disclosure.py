@@ -26,7 +26,7 @@ class Hospital:
     """A node with an approved plan, and what it says when asked."""
 
     def __init__(self, folder, *, subjects=40, policy=None, plan=PLAN, cohort=None):
-        write_policy(policy or Policy(), folder / "policy.toml")
+        write_policy(policy or Policy(secure_sum="optional"), folder / "policy.toml")
         self.cohort = cohort or toy_cohort("n", subjects=subjects, seed=3, missing=0.0)
         self.node = Node(site="nice", folder=folder, cohorts={"toy": self.cohort})
         self.plan = plan
@@ -86,7 +86,10 @@ def test_what_the_plan_does_not_allow_is_refused_whatever_the_step_is_named(hosp
 
 def test_a_statistic_that_the_hospital_does_not_answer_is_refused(hospital):
     """The hospital's list holds beside the plan's."""
-    assert hospital(policy=Policy(statistics=("cox",))).ask().status == "refused"
+    assert (
+        hospital(policy=Policy(secure_sum="optional", statistics=("cox",))).ask().status
+        == "refused"
+    )
 
 
 def test_few_subjects_are_refused_and_none_are_an_answer(hospital):
@@ -138,7 +141,7 @@ def test_missing_values_count_as_subjects_left_out(hospital):
 
 def test_the_budget_of_questions_ends(hospital):
     """Many harmless answers together are not harmless; the same question again is free."""
-    one = hospital(policy=Policy(queries_max=2))
+    one = hospital(policy=Policy(secure_sum="optional", queries_max=2))
     assert one.ask(columns=["age_years"]).status == "ok"
     assert one.ask(columns=["ecog"]).status == "ok"
     assert one.ask(columns=["ecog"]).status == "ok"
@@ -158,7 +161,9 @@ def test_a_grid_of_days_is_refused(hospital):
 
 def test_many_covariates_for_few_subjects_are_refused(hospital):
     """A model with a coefficient for every third subject describes the subjects."""
-    one = hospital(policy=Policy(covariates_per_subject_max=0.1), subjects=25)
+    one = hospital(
+        policy=Policy(secure_sum="optional", covariates_per_subject_max=0.1), subjects=25
+    )
     columns = ["age_years", "ecog", "nlr"]
     found = one.ask("cox", step="statistics/cox/1", endpoint="pfs", columns=columns)
     assert found.status == "refused"

@@ -177,11 +177,23 @@ def initial_network(
 
 
 def train_federated(
-    run: Execution, fold: Fold, prep: Preprocessing, initial: Mapping[str, Array]
+    run: Execution,
+    fold: Fold,
+    prep: Preprocessing,
+    initial: Mapping[str, Array],
+    *,
+    subjects: int,
 ) -> Generator[Record, None, tuple[Fitted, list[float]]]:
     """Train the network for the plan's rounds; each round is one sum over sites.
 
     With distributed noise every round is one step, and no loss is told.
+
+    Args:
+        run: The execution.
+        fold: Who trains.
+        prep: Scaling and imputation of the covariates.
+        initial: Weights to begin with.
+        subjects: Number of training subjects at all sites of the fold.
 
     Returns:
         The model after the last round, and the training loss of each round.
@@ -211,6 +223,7 @@ def train_federated(
                     "select": fold.training(),
                 },
                 arrays={**arrays, **_prefixed("model.", model)},
+                total=float(subjects),
             ),
         )
         model = strategy.next_model(model, closed.arrays)

@@ -15,6 +15,7 @@ from fedpet.federation.engine import Engine
 from fedpet.federation.journal import Closed, Journal, digest_of
 from fedpet.federation.messages import Reply, Request
 from fedpet.federation.records import Record, SiteState, StepClosed, StepStarted
+from fedpet.federation.secure_sums import SecureSums
 from fedpet.parameters import Array, Parameters, require_finite, require_same_shapes
 from fedpet.plan import Plan
 
@@ -30,6 +31,7 @@ class Execution:
         engine: How sites are reached.
         journal: What is already done.
         pooled: Name of the virtual site that holds every subject, where pooling is allowed.
+        sums: Secure sums among the sites of a roster; None where sums pass in clear.
     """
 
     plan: Plan
@@ -38,6 +40,7 @@ class Execution:
     engine: Engine
     journal: Journal
     pooled: str | None = None
+    sums: SecureSums | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +59,8 @@ class Question:
         release: Name of a release, if answers are to be kept apart by site; a hospital's policy
             allows or refuses it. None means that only the sum is kept.
         sites_min: Answers needed; the plan's minimum unless told.
+        total: For updates, no less than the sum of all sites' weights; lets a secure sum carry
+            them in half the space.
     """
 
     step: str
@@ -68,6 +73,7 @@ class Question:
     body_by_site: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     release: str | None = None
     sites_min: int | None = None
+    total: float | None = None
 
     def named_by_digest(self, prefix: str) -> Question:
         """Return the same question, its step named after what it asks.
@@ -95,11 +101,23 @@ def ask(run: Execution, question: Question) -> Generator[Record, None, Closed]:
     replayed = closed is not None
     if closed is None:
         started = time.perf_counter()
-        replies, bytes_out = yield from _exchange(run, question)
-        closed = _close(run, question, replies, time.perf_counter() - started, bytes_out)
+        if question.release is None and masks(run, question.sites):
+            closed = yield from _close_masked(run, question, asked, started)
+        else:
+            replies, bytes_out = yield from _exchange(run, question)
+            closed = _close(run, question, replies, time.perf_counter() - started, bytes_out)
         run.journal.record(question.step, asked=asked, closed=closed)
     yield StepClosed(question.step, question.label, closed.seconds, replayed)
     return closed
+
+
+def masks(run: Execution, sites: Sequence[str]) -> bool:
+    """Tell whether sums over these sites are secure sums.
+
+    They are if there are three sites or more and the plan does not switch it off. Releases, which
+    are about one site alone, are not sums.
+    """
+    return run.plan.privacy.secure_sum and run.sums is not None and run.sums.applies_to(sites)
 
 
 def answered(closed: Closed) -> tuple[str, ...]:
@@ -144,11 +162,9 @@ def _digest(question: Question) -> str:
     return digest_of(question.kind, question.sites, body, arrays)
 
 
-def _exchange(
-    run: Execution, question: Question
-) -> Generator[Record, None, tuple[list[Reply], int]]:
+def _requests(run: Execution, question: Question) -> list[Request]:
     heads = run.journal.heads()
-    requests = [
+    return [
         Request(
             site=site,
             experiment=run.experiment,
@@ -165,6 +181,66 @@ def _exchange(
         )
         for site in question.sites
     ]
+
+
+def _close_masked(
+    run: Execution, question: Question, asked: str, started: float
+) -> Generator[Record, None, Closed]:
+    assert run.sums is not None
+    needed = _needed(run, question)
+    summed = yield from run.sums.close(
+        run.engine,
+        run.journal,
+        _requests(run, question),
+        asked=asked,
+        needed=needed,
+        total=question.total,
+    )
+    if summed.arrays is None:
+        raise _too_few(question, summed.states, needed)
+    if question.total is not None:
+        require_weight(summed.arrays, total=question.total)
+    return Closed(
+        arrays=summed.arrays,
+        sites=summed.states,
+        seconds=time.perf_counter() - started,
+        bytes_out=summed.bytes_out,
+        bytes_in=summed.bytes_in,
+        kind=question.kind,
+    )
+
+
+def require_weight(summed: Parameters, *, total: float) -> None:
+    """Refuse a sum of updates that weighs more than was announced: it might have wrapped.
+
+    Raises:
+        UpdateError: If it does.
+    """
+    weight = float(summed["weight.shared"].sum()) if "weight.shared" in summed else 0.0
+    if weight > total * (1 + 1e-9):
+        raise UpdateError(
+            f"The sites' updates weigh {weight:g}, more than the {total:g} announced."
+        )
+
+
+def _needed(run: Execution, question: Question) -> int:
+    return run.plan.sites.sites_min if question.sites_min is None else question.sites_min
+
+
+def _too_few(question: Question, states: Mapping[str, str], needed: int) -> UpdateError:
+    reasons = "; ".join(f"{site}: {why}" for site, why in sorted(states.items()) if why != "ok")
+    count = sum(state == "ok" for state in states.values())
+    return UpdateError(
+        f"{question.label}: {count} of {len(question.sites)} sites answered, {needed} are needed.",
+        why=reasons,
+        do="Nothing is lost: mend what the sites say, then `fedpet resume` the run.",
+    )
+
+
+def _exchange(
+    run: Execution, question: Question
+) -> Generator[Record, None, tuple[list[Reply], int]]:
+    requests = _requests(run, question)
     replies = []
     for reply in run.engine.exchange(requests):
         replies.append(reply)
@@ -182,15 +258,9 @@ def _close(
     for site, reason in _unusable(summands).items():
         states[site] = reason
         del summands[site]
-    needed = run.plan.sites.sites_min if question.sites_min is None else question.sites_min
+    needed = _needed(run, question)
     if len(summands) < needed:
-        reasons = "; ".join(f"{site}: {why}" for site, why in sorted(states.items()) if why != "ok")
-        raise UpdateError(
-            f"{question.label}: {len(summands)} of {len(question.sites)} sites answered, "
-            f"{needed} are needed.",
-            why=reasons,
-            do="Nothing is lost: mend what the sites say, then `fedpet resume` the run.",
-        )
+        raise _too_few(question, states, needed)
     if question.release is None:
         arrays = total(summands)
     else:

@@ -149,7 +149,9 @@ def _fit_networks(
     fold = done.fold
     prep = moments.preprocessing(run.plan.inputs.clinical)
     initial = yield from initial_network(run, fold, prep)
-    network, done.losses = yield from train_federated(run, fold, prep, initial)
+    network, done.losses = yield from train_federated(
+        run, fold, prep, initial, subjects=moments.subjects
+    )
     if fold.index is None:
         done.networks[FEDERATED] = network
         return

@@ -37,6 +37,11 @@ create table if not exists steps (
   kind text not null
 ) strict;
 create table if not exists heads (site text primary key, head text not null) strict;
+create table if not exists sums (
+  step text primary key,
+  attempts integer not null,
+  sites text
+) strict;
 """
 VERSION = "1"
 
@@ -199,6 +204,26 @@ class Journal:
             closed.bytes_in,
             closed.kind,
         )
+
+    def next_attempt(self, step: str) -> int:
+        """Count an attempt at a step's secure sum; return its number, from 0."""
+        self._run("insert or ignore into sums values (?, 0, null)", step)
+        self._run("update sums set attempts = attempts + 1 where step = ?", step)
+        row = self._run("select attempts from sums where step = ?", step)
+        assert row is not None
+        return int(row[0]) - 1
+
+    def promise(self, step: str, sites: tuple[str, ...]) -> tuple[str, ...]:
+        """Write, once, over which sites a step's secure sum is opened; return the first ones."""
+        self._run(
+            "update sums set sites = ? where step = ? and sites is null", json.dumps(sites), step
+        )
+        return self.promised(step) or ()
+
+    def promised(self, step: str) -> tuple[str, ...] | None:
+        """Return over which sites a step's secure sum is opened, or None while that is open."""
+        row = self._run("select sites from sums where step = ?", step)
+        return None if row is None or row[0] is None else tuple(json.loads(row[0]))
 
     def history(self) -> list[tuple[str, Closed]]:
         """Return every closed step without its arrays, in the order of closing."""

@@ -8,15 +8,18 @@ Rules:
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, get_args
 
 from fedpet.errors import UpdateError
-from fedpet.parameters import Parameters, from_bytes, to_bytes
+from fedpet.parameters import Parameters, digest, from_bytes, to_bytes
 
 HEADER_LIMIT_BYTES = 1 << 20
+EACH_ITS_OWN = ("evaluate",)
+"""Work of which one sum may add answers to questions that differ from site to site."""
 Status = Literal["ok", "refused", "failed"]
 TYPES: Mapping[str, type] = {
     "heads": dict,
@@ -76,6 +79,12 @@ class Reply:
     reasons: tuple[str, ...] = ()
     seconds: float = 0.0
     head: Mapping[str, Any] = field(default_factory=dict)
+
+
+def question_digest(kind: str, body: Mapping[str, Any], arrays: Parameters) -> str:
+    """Return the SHA-256 of a question: the work, its parameters, and its arrays."""
+    header = json.dumps([kind, dict(body)], sort_keys=True, allow_nan=False)
+    return hashlib.sha256(f"{header}\n{digest(arrays)}".encode()).hexdigest()
 
 
 def encode(message: Request | Reply) -> bytes:

@@ -13,8 +13,8 @@ import numpy as np
 
 from fedpet import __version__, planfile
 from fedpet.federation import history, measures
-from fedpet.federation.asking import Execution
-from fedpet.federation.preparation import Enrolled, Fold
+from fedpet.federation.asking import Execution, masks
+from fedpet.federation.preparation import Enrolled, Fold, everybody
 from fedpet.parameters import Parameters
 from fedpet.plan import Plan
 from fedpet.privacy.accountant import promised
@@ -117,9 +117,11 @@ def results_of(run: Execution, context: Context, evidence: Evidence) -> dict[str
             "timings": history.timings(steps),
             "versions": _versions(),
         },
-        # Summands travel in clear in this version: docs/concepts/what-leaves.md.
         "privacy": {
-            "secure_sum": False,
+            "secure_sum": all(
+                masks(run, fold.train_sites)
+                for fold in (*evidence.folds, everybody(evidence.enrolled))
+            ),
             "update_norm_max": plan.privacy.update_norm_max,
             "noise": promised(plan, evidence.enrolled.subjects.values()),
         },

@@ -10,6 +10,7 @@ import os
 import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from fedpet import plan as plans
@@ -18,11 +19,13 @@ from fedpet.cohort.samples import Cohort, pool
 from fedpet.engines.in_process import InProcessEngine
 from fedpet.federation.asking import Execution
 from fedpet.federation.journal import Journal
+from fedpet.federation.secure_sums import SecureSums
 from fedpet.local.folders import POOLED
 from fedpet.local.taking_part import named
 from fedpet.node.gate import Node
 from fedpet.node.policy import first_policy, write_policy
 from fedpet.plan import Plan
+from fedpet.privacy.identity import Roster
 
 PERSON = "whoever started this run"
 
@@ -60,11 +63,14 @@ def wired(
         poolable = all(cohort.phantom or site in permitted for site, cohort in cohorts.items())
         if pooled_home is not None and poolable and "pooled" in plan.evaluation.baselines:
             everyone = pool(cohorts, name=plan.cohort, permitted=permitted)
-            nodes[POOLED] = _node(POOLED, pooled_home, everyone, phantom=True)
+            nodes[POOLED] = _node(
+                POOLED, pooled_home, everyone, phantom=True, secure_sum="optional"
+            )
             stack.callback(nodes[POOLED].close)
         for site, node in nodes.items():
             with named(site):
                 _approve(node, plan)
+        sums = SecureSums(_pinned({site: nodes[site] for site in cohorts}))
         fingerprint = plans.fingerprint(plan)
         yield Execution(
             plan=plan,
@@ -78,14 +84,34 @@ def wired(
             ),
             journal=journal,
             pooled=POOLED if POOLED in nodes else None,
+            sums=sums,
         )
 
 
-def _node(site: str, folder: Path, cohort: Cohort, *, phantom: bool) -> Node:
+def _pinned(nodes: Mapping[str, Node]) -> Roster:
+    """Let every hospital of this machine pin the same list of keys; return it.
+
+    Raises:
+        StoreError: If two hospitals hold the same key, because a folder was copied.
+    """
+    known = [node.membership.roster for node in nodes.values()]
+    epoch = max((roster.epoch for roster in known if roster is not None), default=1)
+    sites = {site: node.membership.identity.public for site, node in nodes.items()}
+    roster = Roster(sites, epoch=epoch)
+    if any(before is not None and before.digest != roster.digest for before in known):
+        roster = Roster(sites, epoch=epoch + 1)
+    for node in nodes.values():
+        node.membership.pin(roster)
+    return roster
+
+
+def _node(
+    site: str, folder: Path, cohort: Cohort, *, phantom: bool, secure_sum: str = "required"
+) -> Node:
     folder.mkdir(parents=True, exist_ok=True)
     policy = folder / "policy.toml"
     if phantom and not policy.exists():
-        write_policy(first_policy(phantom=True), policy)
+        write_policy(replace(first_policy(phantom=True), secure_sum=secure_sum), policy)
     with named(site):
         return Node(site=site, folder=folder, cohorts={cohort.name: cohort})
 

@@ -21,7 +21,7 @@ EVENTS = (
 STATUSES = ("ok", "refused", "failed")
 DIGEST = re.compile(r"[0-9a-f]{64}")
 PLAN = re.compile(r"[0-9a-f]{64}|sha256:[0-9a-f]{16}")
-WORD = re.compile(r"[a-z][a-z0-9_-]{0,39}|sha256:[0-9a-f]{16}")
+WORD = re.compile(r"[a-z][a-z0-9_.-]{0,39}|sha256:[0-9a-f]{16}")
 STEP = re.compile(r"[A-Za-z0-9][\w .+-]{0,79}(/[\w .+-]{1,80}){0,7}|sha256:[0-9a-f]{16}")
 NAME = re.compile(r"[^\W_][\w .,+()'-]{0,99}|sha256:[0-9a-f]{16}")
 PERSON = re.compile(
@@ -48,6 +48,7 @@ TEXTS: Mapping[str, re.Pattern[str]] = {
     "site": NAME,
     "step": STEP,
     "kind": WORD,
+    "of": WORD,
     "release": WORD,
     "key": WORD,
     "before": SETTING,

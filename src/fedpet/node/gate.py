@@ -38,7 +38,7 @@ from fedpet.errors import FedpetError, RefusalError, StoreError, UpdateError
 from fedpet.federation.approval import Approval, Decision
 from fedpet.federation.heads import Head
 from fedpet.federation.messages import Reply, Request, Status, decode, encode
-from fedpet.node import objections
+from fedpet.node import masking, objections
 from fedpet.node.approvals import Approvals
 from fedpet.node.audit import Audit, AuditEntry
 from fedpet.node.audit_fields import fitting
@@ -46,6 +46,7 @@ from fedpet.node.budget import Budget, charge_of
 from fedpet.node.desk import IDENTITY
 from fedpet.node.disclosure import released
 from fedpet.node.ledger import Ledger
+from fedpet.node.membership import Membership
 from fedpet.node.memory import Memory, question_of
 from fedpet.node.policy import Policy, read_policy, write_policy
 from fedpet.node.store import Proposal, Store
@@ -106,6 +107,8 @@ class Node:
         self._approvals = Approvals(
             site=site, store=self._store, audit=self._audit, identity=self.identity
         )
+        self.membership = Membership(folder, site=site, identity=self.identity)
+        self._masking = masking.Masking(self.membership, self._store, site=site)
         self._cohorts = dict(cohorts)
         self._workshop = Workshop()
         self._clock = clock
@@ -214,8 +217,9 @@ class Node:
         head: Head | None = None
         try:
             self._record_asked(request, requester)
-            found = self._admit(request, requester)
-            if isinstance(found, Admitted):
+            if request.kind in masking.RELAYED:
+                status, arrays = "ok", self._relay(request, requester)
+            elif isinstance(found := self._admit(request, requester), Admitted):
                 status, arrays = "ok", self._answer(request, found)
             else:
                 status, reasons = "refused", found
@@ -249,6 +253,7 @@ class Node:
             requester=fitting("requester", requester),
             step=fitting("step", request.step),
             kind=fitting("kind", request.kind),
+            of=fitting("of", request.body.get("of")),
             release=fitting("release", request.body.get("release")),
             question=question_of(request),
             plan=fitting("plan", request.plan),
@@ -267,6 +272,7 @@ class Node:
         reasons: tuple[str, ...],
     ) -> Head:
         return self._audit.append(
+            durable=request.kind not in masking.PREPARING,  # those hold keys, and no data
             what="answered",
             requester=fitting("requester", requester),
             step=fitting("step", request.step),
@@ -281,10 +287,26 @@ class Node:
             reasons=len(reasons),
         )
 
-    def _admit(self, request: Request, requester: str) -> Admitted | tuple[str, ...]:
+    def _relay(self, request: Request, requester: str) -> Parameters:
+        """Answer a phase of a secure sum that holds no question.
+
+        Raises:
+            RefusalError: If the plan is not approved, or a rule of the secure sum says no.
+        """
+        policy, plan = self.policy, self._approvals.proposed(request.plan)
+        reasons = list(policy.refusals(requester=requester, now=self._clock()))
+        reasons += list(self._approvals.objections(request.plan, requester=requester))
+        if request.site != self.site:
+            reasons.append(f"This node is not site '{request.site}'.")
+        if plan is None or reasons or (reasons := list(policy.objections(plan))):
+            raise RefusalError(reasons[0], why=" ".join(reasons[1:]))
+        return self._masking.relay(request, plan=plan, policy=policy)
+
+    def _admit(self, asked: Request, requester: str) -> Admitted | tuple[str, ...]:
         """Return what the work needs, or every reason to refuse the request."""
         policy = self.policy
-        reasons: list[str] = []
+        reasons = list(masking.objections_to_clear(asked, policy))
+        request = masking.question_in(asked)
         if request.site != self.site:
             reasons.append(f"This node is not site '{request.site:.80}'.")
         reasons += self._audit.remember(request.heads)
@@ -332,19 +354,18 @@ class Node:
             return ()
         return self._budget.charge(charge, epsilon_max=policy.epsilon_max)
 
-    def _answer(self, request: Request, admitted: Admitted) -> Parameters:
+    def _answer(self, asked: Request, admitted: Admitted) -> Parameters:
+        request, plan, policy = masking.question_in(asked), admitted.plan, admitted.policy
         with ExitStack() as stack:
-            if admitted.plan.privacy.differential_privacy != "none":
+            if plan.privacy.differential_privacy != "none":
                 stack.enter_context(drawn_from(self._budget.noise(_question(request))))
             arrays = self._workshop.compute(
-                request.kind,
-                admitted.cohort,
-                admitted.plan,
-                request.body,
-                request.arrays,
-                policy=admitted.policy,
+                request.kind, admitted.cohort, plan, request.body, request.arrays, policy=policy
             )
-        return released(arrays, request=request, plan=admitted.plan, policy=admitted.policy)
+        arrays = released(arrays, request=request, plan=plan, policy=policy)
+        if asked.kind == masking.MASK:
+            return self._masking.mask(asked, arrays, plan=plan, policy=policy)
+        return arrays
 
     def _built(self, name: str) -> Cohort | None:
         """Return a cohort as it was built."""

@@ -29,6 +29,8 @@ COMMENTS = {
     "# of other sites under a common salt, to look for subjects who are at two sites),\n"
     "# site-coefficients (its own Cox model), site-curves (its own counts of events over time),\n"
     "# pooling (its subjects may lie beside those of other sites on one machine: public data).",
+    "secure_sum": "required: sums leave masked only, under plans that say so;\n"
+    "# optional: also in clear, where the plan switches the secure sum off or asks few sites.",
     "update_norm_max": "Largest L2 norm of a model update.",
     "plan_rounds_max": "Largest number of training rounds in one plan.",
     "statistics": "Statistics that are answered beside an experiment, where the plan names them.",
@@ -60,6 +62,7 @@ COMMENTS = {
     "# night belongs to the day on which it begins.",
     "time_zone": "Of these hours, such as Europe/Paris; empty means that of the machine.",
 }
+SECURE_SUM = ("required", "optional")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +73,7 @@ class Policy:
     sites_min: int = 3
     endpoints: tuple[str, ...] = ("pfs", "os", "response", "early_failure")
     releases: tuple[str, ...] = ("counts", "site-results", "table-1")
+    secure_sum: str = "required"
     update_norm_max: float = 10.0
     plan_rounds_max: int = 500
     statistics: tuple[str, ...] = STATISTICS
@@ -105,6 +109,8 @@ class Policy:
                 f"Sums may be formed from {plan.sites.sites_min} sites; "
                 f"this hospital requires {self.sites_min}."
             )
+        if self.secure_sum == "required" and not plan.privacy.secure_sum:
+            found.append("The plan switches the secure sum off; this hospital requires it.")
         if plan.privacy.update_norm_max > self.update_norm_max:
             found.append(
                 f"Updates may have norm {plan.privacy.update_norm_max:g}; "
@@ -224,9 +230,14 @@ def policy_from(text: str) -> Policy:
         values[field.name], wrong = _value(
             field.name, values.get(field.name, defaults[field.name]), defaults[field.name]
         )
+<<<<<<< HEAD
         problems += wrong
     if not problems:
         problems += _beyond_types(values)
+=======
+    if values["secure_sum"] not in SECURE_SUM:
+        problems.append(f"'secure_sum' is {values['secure_sum']!r}, expected required or optional")
+>>>>>>> 8081614 (federation: steps are closed by secure sums; nodes require them by default)
     if problems:
         raise StoreError(
             f"policy.toml: {'; '.join(problems)}.",

@@ -58,6 +58,10 @@ create table if not exists absent (
   since text not null,
   person text not null
 ) strict;
+create table if not exists promises (
+  name text primary key,
+  value text not null
+) strict;
 """
 
 
@@ -204,6 +208,13 @@ class Store:
                     why=f"SQLite says: {error}.",
                     do="Restore the node's folder from a backup if the file is damaged.",
                 ) from error
+
+    def promise(self, name: str, value: str) -> str:
+        """Write a value once, and return the one that was written first."""
+        with self._writing() as db:
+            db.execute("insert or ignore into promises values (?, ?)", (name, value))
+            row = db.execute("select value from promises where name = ?", (name,)).fetchone()
+        return str(row[0])
 
     def add_plan(self, *, fingerprint: str, name: str, text: str, requester: str) -> bool:
         """Keep a plan that was proposed; the first copy stays, with whoever asked last.

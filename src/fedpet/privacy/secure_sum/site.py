@@ -46,6 +46,7 @@ from fedpet.privacy.secure_sum.terms import (
 )
 
 BATCHES_MAX = 32
+FORGOTTEN = "This node has no keys for this secure sum; it may have restarted."
 
 
 class Ledger(Protocol):
@@ -226,6 +227,8 @@ class SiteSession:
             site=self.site,
             least=max(batch.threshold, sites_min),
         )
+        if layout.sites != len(batch.cohort):
+            raise RefusalError("The ring of the sum is shared out for another number of sites.")
         if not 0 <= terms.slot < batch.slots:
             raise RefusalError("The batch has no such slot.")
         slot = prepared.slots[terms.slot]
@@ -355,9 +358,7 @@ class SiteSession:
     def _prepared(self, name: str) -> _Prepared:
         found = self._batches.get(name)
         if found is None:
-            raise RefusalError(
-                "This node has no such batch of the secure sum; it may have restarted."
-            )
+            raise RefusalError(FORGOTTEN)
         return found
 
     def _slot(self, name: str, number: int) -> tuple[_Prepared, _Slot]:
