@@ -139,10 +139,11 @@ class SecureSums:
                 break
             promised = journal.promised(first.step)
             fewer = attempt.masked if promised is None else promised
-            again = set(fewer) < set(candidates) and len(fewer) >= max(SITES_LEAST, needed)
-            if not again and not attempt.restarted:
+            if attempt.restarted:
+                continue
+            if len(fewer) < max(SITES_LEAST, needed) or not set(fewer) < set(candidates):
                 break
-            candidates = fewer if again else candidates
+            candidates = fewer
         return summed
 
     def _attempt(
@@ -191,11 +192,14 @@ class SecureSums:
         """Return a batch with a free slot, prepared by as many of the candidates as answer."""
         key = (attempt.scope, candidates)
         shared = self._batches.get(key)
-        if shared is not None and shared.used < shared.batch.slots:
-            return shared
         agreement = self._agreements.setdefault(
             attempt.scope, Agreement(attempt.scope, self.roster)
         )
+        if shared is not None and shared.used < shared.batch.slots:
+            absent = [site for site in candidates if site not in shared.sites]
+            failed = yield from self._advertise(engine, attempt, agreement, absent)
+            if failed >= set(absent):  # nobody has come back: go on with what is prepared
+                return shared
         cohort = candidates
         while len(cohort) >= max(SITES_LEAST, attempt.needed):
             failed = yield from self._agree(engine, attempt, agreement, cohort)
@@ -207,18 +211,24 @@ class SecureSums:
             cohort = tuple(site for site in cohort if site not in failed)
         return None
 
-    def _agree(
-        self, engine: Engine, attempt: _Attempt, agreement: Agreement, cohort: tuple[str, ...]
+    def _advertise(
+        self, engine: Engine, attempt: _Attempt, agreement: Agreement, sites: Sequence[str]
     ) -> Generator[Record, None, set[str]]:
-        """Make sure that every two sites of a cohort share a secret; return who failed."""
         failed: set[str] = set()
-        new = [site for site in cohort if site not in agreement.advertised]
-        for reply in self._ask(engine, attempt, new, "sum.advertise", {}, {}):
+        for reply in self._ask(engine, attempt, sites, "sum.advertise", {}, {}):
             try:
                 agreement.take_key(reply.site, _data(reply))
             except FedpetError as error:
                 failed.add(reply.site)
                 yield _state(attempt, reply, error)
+        return failed
+
+    def _agree(
+        self, engine: Engine, attempt: _Attempt, agreement: Agreement, cohort: tuple[str, ...]
+    ) -> Generator[Record, None, set[str]]:
+        """Make sure that every two sites of a cohort share a secret; return who failed."""
+        new = [site for site in cohort if site not in agreement.advertised]
+        failed = yield from self._advertise(engine, attempt, agreement, new)
         cohort = tuple(site for site in cohort if site not in failed)
         if agreement.agreed_among(cohort):
             return failed
