@@ -196,6 +196,7 @@ def _close_masked(
         needed=needed,
         total=question.total,
     )
+    run.journal.witness(summed.heads)
     if summed.arrays is None:
         raise _too_few(question, summed.states, needed)
     if question.total is not None:

@@ -47,12 +47,20 @@ class Summed:
         states: How each site that was asked answered: `ok`, or the reason why not.
         bytes_out: Bytes of arrays sent to sites.
         bytes_in: Bytes of arrays received from sites.
+        heads: Newest heads of the sites' audits.
     """
 
     arrays: Parameters | None = None
     states: dict[str, str] = field(default_factory=dict)
     bytes_out: int = 0
     bytes_in: int = 0
+    heads: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def take(self, reply: Reply) -> None:
+        """Count a reply, and keep the head of the site's audit."""
+        self.bytes_in += _bytes_in([reply])
+        if reply.head:
+            self.heads[reply.site] = reply.head
 
 
 @dataclass(slots=True)
@@ -287,7 +295,7 @@ class SecureSums:
             )
         attempt.summed.bytes_out += _bytes_in(requests)
         for reply in engine.exchange(requests):
-            attempt.summed.bytes_in += _bytes_in([reply])
+            attempt.summed.take(reply)
             try:
                 _require_ok(reply)
                 shared.delivered(reply.site, terms.included)
@@ -336,13 +344,15 @@ class SecureSums:
                 kind=kind,
                 body={"sum": {"roster": self.roster.digest, **told}},
                 arrays=arrays.get(site, {}),
+                heads={},
                 attempt=attempt.number,
             )
             for site in sites
         ]
         replies = list(engine.exchange(requests)) if requests else []
         attempt.summed.bytes_out += _bytes_in(requests)
-        attempt.summed.bytes_in += _bytes_in(replies)
+        for reply in replies:
+            attempt.summed.take(reply)
         return replies
 
     def _forget(self, scope: Scope, site: str) -> None:

@@ -230,14 +230,9 @@ def policy_from(text: str) -> Policy:
         values[field.name], wrong = _value(
             field.name, values.get(field.name, defaults[field.name]), defaults[field.name]
         )
-<<<<<<< HEAD
         problems += wrong
     if not problems:
         problems += _beyond_types(values)
-=======
-    if values["secure_sum"] not in SECURE_SUM:
-        problems.append(f"'secure_sum' is {values['secure_sum']!r}, expected required or optional")
->>>>>>> 8081614 (federation: steps are closed by secure sums; nodes require them by default)
     if problems:
         raise StoreError(
             f"policy.toml: {'; '.join(problems)}.",
@@ -263,7 +258,8 @@ def _beyond_types(values: Mapping[str, Any]) -> list[str]:
     """Say what is wrong with values of the right type."""
     hours, days = values["compute_hours"], values["compute_days"]
     found = list(window.mistakes(hours, days, values["time_zone"]))
-    for name, allowed in (("isolation_min", LEVELS), ("privacy_min", PRIVACY)):
+    choices = (("isolation_min", LEVELS), ("privacy_min", PRIVACY), ("secure_sum", SECURE_SUM))
+    for name, allowed in choices:
         if values[name] not in allowed:
             found.append(f"'{name}' is {values[name]!r}, expected one of {', '.join(allowed)}")
     return found

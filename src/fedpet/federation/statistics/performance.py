@@ -101,7 +101,7 @@ def fit(
         return model
     prep = moments.preprocessing(run.plan.inputs.clinical)
     initial = yield from initial_network(run, fold, prep)
-    model, _ = yield from train_federated(run, fold, prep, initial)
+    model, _ = yield from train_federated(run, fold, prep, initial, subjects=moments.subjects)
     return model
 
 
