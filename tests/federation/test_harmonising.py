@@ -24,7 +24,9 @@ from fedpet.training.selection import select
 from toy import COLUMNS, toy_hospitals
 
 FEATURES, PRESERVED = ("tmtv_ml", "suvmax"), ("age_years", "ecog")
-POLICY = Policy(releases=("counts", "site-results", "local-model"), sites_min=2)
+POLICY = Policy(
+    secure_sum="optional", releases=("counts", "site-results", "local-model"), sites_min=2
+)
 
 
 def plan_of(**changes):

@@ -22,7 +22,9 @@ from fedpet.training.statistics import known_outcome
 from references import brca, lung, reference
 from toy import toy_hospitals
 
-OPEN = Policy(releases=("counts", "site-results", "local-model"), sites_min=2)
+OPEN = Policy(
+    secure_sum="optional", releases=("counts", "site-results", "local-model"), sites_min=2
+)
 ASK_ALL = plans.Statistics(allowed=STATISTICS)
 
 

@@ -66,6 +66,8 @@ def test_what_is_no_approval_is_refused(text):
 def test_decisions_hold_at_the_next_request_of_a_node_that_runs(tmp_path):
     """The desk and the node are two processes over one folder."""
     cohorts = {"toy": toy_cohort("n", subjects=30, seed=3)}
+    (tmp_path / "node").mkdir()
+    write_policy(Policy(secure_sum="optional"), tmp_path / "node" / "policy.toml")
     node = Node(site="nice", folder=tmp_path / "node", cohorts=cohorts)
     node.propose(planfile.dumps(PLAN))
     fingerprint = plans.fingerprint(PLAN)
@@ -169,7 +171,7 @@ def test_outside_its_hours_a_hospital_says_when_to_ask_again(tmp_path):
         cohorts={"toy": toy_cohort("n", subjects=30, seed=3)},
         clock=lambda: clock[0],
     )
-    policy = Policy(compute_hours=("19:00-07:00",), time_zone="Europe/Paris")
+    policy = Policy(secure_sum="optional", compute_hours=("19:00-07:00",), time_zone="Europe/Paris")
     write_policy(policy, tmp_path / "policy.toml")
     approved(node)
     refused(ask(node), "ask again on Tue 24 Nov at 19:00 Europe/Paris")
@@ -202,6 +204,7 @@ def test_what_is_told_as_the_next_hour_is_open(hours, days, zone, now):
 def test_the_page_for_the_officer_tells_what_left_and_needs_nothing_from_elsewhere(tmp_path):
     """Its numbers are those of the audit, and no name of a plan can write into it."""
     cohorts = {"toy": toy_cohort("n", subjects=30, seed=3)}
+    write_policy(Policy(secure_sum="optional"), tmp_path / "policy.toml")
     node = Node(site="nice", folder=tmp_path, cohorts=cohorts)
     approved(node)
     replies = [ask(node, kind="moments"), ask(node, body={"release": "counts"}), ask(node)]

@@ -524,7 +524,9 @@ def test_no_reply_of_a_node_repeats_what_custom_code_said(hospital, tmp_path, ca
         plan_with(PLAIN.replace("super().__init__()", "raise ValueError('Marie Curie')")),
         sites=plans.Sites(sites_min=1),
     )
-    write_policy(Policy(custom_code=True, sites_min=1), tmp_path / "policy.toml")
+    write_policy(
+        Policy(secure_sum="optional", custom_code=True, sites_min=1), tmp_path / "policy.toml"
+    )
     node = Node(site="lyon", folder=tmp_path, cohorts={"toy": cohort})
     approve(node, plan)
     request = Request(

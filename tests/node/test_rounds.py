@@ -17,6 +17,7 @@ from toy import toy_cohort, toy_plan
 
 @pytest.fixture
 def node(tmp_path):
+    write_policy(Policy(secure_sum="optional"), tmp_path / "policy.toml")
     node = Node(site="nice", folder=tmp_path, cohorts={"toy": toy_cohort("n", subjects=30, seed=3)})
     approved(node)
     yield node
@@ -66,7 +67,7 @@ def test_rounds_and_folds_beyond_the_plan_get_nothing(node):
 
 def test_a_plan_is_run_as_often_as_the_hospital_allows(node, tmp_path):
     """Each new experiment would grant all rounds anew."""
-    write_policy(Policy(plan_experiments_max=2), tmp_path / "policy.toml")
+    write_policy(Policy(secure_sum="optional", plan_experiments_max=2), tmp_path / "policy.toml")
     assert ask(node, experiment="one").status == "ok"
     assert ask(node, experiment="two").status == "ok"
     refused(ask(node, experiment="three"), "was run 2 times")
@@ -75,7 +76,7 @@ def test_a_plan_is_run_as_often_as_the_hospital_allows(node, tmp_path):
 
 def test_an_experiment_asks_as_many_steps_as_the_hospital_allows(node, tmp_path):
     """Thousands of Cox sums at chosen coefficients would be a system of equations."""
-    write_policy(Policy(experiment_steps_max=2), tmp_path / "policy.toml")
+    write_policy(Policy(secure_sum="optional", experiment_steps_max=2), tmp_path / "policy.toml")
     assert ask(node, step="one").status == "ok"
     assert ask(node, step="two").status == "ok"
     refused(ask(node, step="three"), "has asked 2 steps")
@@ -113,7 +114,9 @@ def test_a_release_that_is_not_in_the_plan_gets_nothing(node, tmp_path):
 def test_a_requester_who_is_not_allowed_gets_nothing(node, tmp_path):
     """By the policy's list, and by the name for which the plan was approved."""
     refused(ask(node, requester="somebody else"), "was approved for 'this machine', and not for")
-    write_policy(Policy(requesters=("the study team",)), tmp_path / "policy.toml")
+    write_policy(
+        Policy(secure_sum="optional", requesters=("the study team",)), tmp_path / "policy.toml"
+    )
     refused(ask(node), "is not among those whom this hospital answers")
     plan = toy_plan(title="For the study team.")
     node.propose(planfile.dumps(plan), requester="the study team")

@@ -24,7 +24,10 @@ COHORT = toy_cohort("n", subjects=40, seed=3)
 
 @pytest.fixture
 def home(tmp_path):
-    return tmp_path / "node"
+    home = tmp_path / "node"
+    home.mkdir()
+    write_policy(Policy(secure_sum="optional"), home / "policy.toml")
+    return home
 
 
 def node_of(home, cohort=COHORT) -> Node:
@@ -57,8 +60,7 @@ def test_without_companions_the_difference_of_two_sums_is_the_subject(home):
 
 
 def write_policy_off(home):
-    home.mkdir()
-    write_policy(Policy(difference_min=0), home / "policy.toml")
+    write_policy(Policy(secure_sum="optional", difference_min=0), home / "policy.toml")
 
 
 def test_with_companions_the_difference_is_a_sum_over_enough(home):
