@@ -5,7 +5,7 @@ DEMO ?= fedpet-demo
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-full demo-networked test test-faults bench-transport fuzz check format lint types contracts sbom bench-help bench-imaging bench-pacs bench-statistics
+.PHONY: help demo demo-full demo-networked test test-faults bench-transport fuzz check format lint types contracts sbom bench-help bench-imaging bench-pacs bench-statistics bench-secure-sum
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -54,11 +54,19 @@ bench-imaging: $(VENV)/.node $(VENV)-peers/.done ## How long does a scan take? B
 bench-transport: $(VENV)/.dev ## How long does a round between machines take? Beside bare TLS sockets
 	$(BIN)/python bench/transport.py
 
+bench-secure-sum: $(VENV)/.node $(VENV)-sums/.done ## What does the secure sum cost? Beside the same round in clear, and Flower's masks
+	$(BIN)/python bench/secure_sum.py --peers $(VENV)-sums/bin/python
+
 bench-pacs: $(VENV)/.dev ## How fast do images come from a PACS? Beside stock pynetdicom
 	$(BIN)/python bench/pacs.py
 
 bench-statistics: $(VENV)/.dev ## How long does a statistic take, and what leaves? Beside lifelines
 	$(BIN)/python bench/statistics.py
+
+$(VENV)-sums/.done:
+	$(PYTHON) -m venv $(VENV)-sums
+	-$(VENV)-sums/bin/pip install --quiet --disable-pip-version-check flwr
+	@touch $@
 
 # The peers' own environment. MONAI needs torch, and finds the one of $(VENV).
 $(VENV)-peers/.done: $(VENV)/.node

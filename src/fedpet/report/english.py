@@ -364,7 +364,8 @@ ENGLISH: Mapping[str, str] = {
     "limit_noise_meaning": "At the smallest hospital epsilon is {epsilon} at delta {delta}: of the "
     "subjects who took part, no attack finds more than {found} % at 1 % false alarms.",
     "limit_noise_unknown": "Epsilon was not computed here: the accountant was not installed.",
-    "limit_masked": "Sums were masked: the coordinator saw no single hospital's contribution.",
+    "limit_masked": "Sums were masked: the coordinator saw what hospitals added up to, and no "
+    "single hospital's part of it, releases excepted.",
     "limit_not_masked": "Sums were not masked: the coordinator's software added the hospitals' "
     "contributions itself.",
     "limit_masked_unknown": "The results do not record whether sums were masked from the "

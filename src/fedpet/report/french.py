@@ -395,8 +395,8 @@ _SENTENCES: Mapping[str, str] = {
     "{delta} : parmi les sujets qui ont participé, aucune attaque n’en retrouve plus de {found} % "
     "pour 1 % de fausses alertes.",
     "limit_noise_unknown": "Epsilon n’a pas été calculé ici : le comptable n’était pas installé.",
-    "limit_masked": "Les sommes étaient masquées : le coordinateur n’a vu la contribution d’aucun "
-    "hôpital seul.",
+    "limit_masked": "Les sommes étaient masquées : le coordinateur a vu le total des hôpitaux et "
+    "la part d’aucun seul, sauf dans les communications nommées.",
     "limit_not_masked": "Les sommes n’étaient pas masquées : le logiciel du coordinateur a "
     "additionné lui-même les contributions des hôpitaux.",
     "limit_masked_unknown": "Les résultats n’indiquent pas si les sommes étaient masquées au "
