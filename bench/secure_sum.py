@@ -36,16 +36,6 @@ from fedpet.training.lanes import lanes_of
 
 PLAN, EXPERIMENT = "p" * 64, "bench"
 SUBJECTS = 100.0
-PEER_PATHS = (
-    (
-        "flwr.common.secure_aggregation.secaggplus_utils",
-        "flwr.common.secure_aggregation.quantization",
-    ),
-    (
-        "flwr.supercore.secure_aggregation.secaggplus_utils",
-        "flwr.supercore.secure_aggregation.quantization",
-    ),
-)
 
 
 class MemoryLedger:
@@ -55,10 +45,12 @@ class MemoryLedger:
         self._said: dict[tuple[str, ...], str] = {}
 
     def vector(self, scope: Scope, step: str, attempt: int, digest: str) -> str:
-        return self._said.setdefault(("vector", step, str(attempt)), digest)
+        """Keep the first vector of an attempt."""
+        return self._said.setdefault((scope.experiment, step, str(attempt)), digest)
 
     def view(self, scope: Scope, step: str, survivors: str) -> str:
-        return self._said.setdefault(("view", step), survivors)
+        """Keep the first set of sites of a step."""
+        return self._said.setdefault((scope.experiment, step), survivors)
 
 
 class Site:
@@ -73,6 +65,7 @@ class Site:
         )
 
     def handle(self, data: bytes) -> bytes:
+        """Answer as a node does."""
         request = decode(data)
         assert isinstance(request, Request)
         if self.lost and request.kind in ("sum.mask", "sum.confirm", "sum.reveal"):
@@ -180,6 +173,7 @@ class Rig:
         self.step = 0
 
     def requests(self) -> list[Request]:
+        """Return the requests of the next round."""
         self.step += 1
         return [
             Request(
@@ -195,9 +189,11 @@ class Rig:
         ]
 
     def clear(self) -> Mapping[str, Array]:
+        """Close a round in clear."""
         return total({r.site: r.arrays for r in self.engine.exchange(self.requests())})
 
     def masked(self) -> Mapping[str, Array]:
+        """Close a round by a secure sum."""
         walk = self.sums.close(
             self.engine,
             self.journal,
@@ -279,31 +275,32 @@ def measure(megabytes: int, sites: int, *, times: int) -> dict[str, float]:
 
 
 def peer(python: Path, megabytes: int, sites: int) -> float | None:
-    """Return what Flower's SecAgg+ primitives need to quantise and mask one update, in s."""
+    """Return what Flower's SecAgg+ primitives need to quantise and mask one update, in s of CPU."""
     size = megabytes * 1_000_000 // 4
-    for utils, quantization in PEER_PATHS:
-        program = f"""
-import time
-import numpy as np
-from {utils} import pseudo_rand_gen
-from {quantization} import quantize
-from {utils.rsplit(".", 1)[0]}.ndarrays_arithmetic import parameters_addition, parameters_mod, parameters_subtraction
-update = [part for part in np.array_split(np.random.default_rng(1).standard_normal({size}, np.float32), 20)]
+    program = f"""
+import importlib, pkgutil, time
+import flwr, numpy as np
+rooms = [m.name for m in pkgutil.walk_packages(flwr.__path__, "flwr.", onerror=lambda name: None)
+         if m.name.endswith(("secaggplus_utils", "quantization", "ndarrays_arithmetic"))]
+found = {{}}
+for name in rooms:
+    found |= vars(importlib.import_module(name))
+rng = np.random.default_rng(1)
+update = np.array_split(rng.standard_normal({size}, np.float32), 20)
 began = time.thread_time()
-vector = quantize(update, 8.0, 2**22)
+vector = found["quantize"](update, 8.0, 2**22)
 shapes = [part.shape for part in vector]
 for key in range({sites}):
-    mask = pseudo_rand_gen(bytes([key + 1]) * 32, 2**24, shapes)
-    vector = (parameters_addition if key % 2 else parameters_subtraction)(vector, mask)
-vector = parameters_mod(vector, 2**24)
+    mask = found["pseudo_rand_gen"](bytes([key + 1]) * 32, 2**24, shapes)
+    change = found["parameters_addition" if key % 2 else "parameters_subtraction"]
+    vector = change(vector, mask)
+vector = found["parameters_mod"](vector, 2**24)
 print(time.thread_time() - began)
 """
-        found = subprocess.run(
-            [python, "-W", "ignore", "-c", program], capture_output=True, text=True, check=False
-        )
-        if found.returncode == 0:
-            return float(found.stdout)
-    return None
+    told = subprocess.run(  # noqa: S603  (a program of ours)
+        [python, "-W", "ignore", "-c", program], capture_output=True, text=True, check=False
+    )
+    return float(told.stdout.split()[-1]) if told.returncode == 0 else None
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -321,7 +318,9 @@ def main(arguments: Sequence[str]) -> None:
         if asked.only is None:
             program = [sys.executable, __file__, "--only", str(megabytes), str(sites)]
             program += ["--times", str(asked.times), "--json", "/dev/stdout"]
-            answer = subprocess.run(program, capture_output=True, text=True, check=True)
+            answer = subprocess.run(  # noqa: S603  (this program)
+                program, capture_output=True, text=True, check=True
+            )
             row = json.loads(answer.stdout.splitlines()[-1])[0]
         else:
             row = measure(megabytes, sites, times=asked.times)

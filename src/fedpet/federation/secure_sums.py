@@ -45,8 +45,9 @@ class Summed:
     Args:
         arrays: The sum, or None if it was lost.
         states: How each site that was asked answered: `ok`, or the reason why not.
-        bytes_out: Bytes of arrays sent to sites.
-        bytes_in: Bytes of arrays received from sites.
+        bytes_out: Bytes of the question's arrays, over all sites.
+        bytes_in: Bytes of the masked vectors in the sum; keys and shares are not counted, because
+            a run that was interrupted agrees on new ones.
         heads: Newest heads of the sites' audits.
     """
 
@@ -57,8 +58,7 @@ class Summed:
     heads: dict[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def take(self, reply: Reply) -> None:
-        """Count a reply, and keep the head of the site's audit."""
-        self.bytes_in += _bytes_in([reply])
+        """Keep the head of the site's audit."""
         if reply.head:
             self.heads[reply.site] = reply.head
 
@@ -123,7 +123,10 @@ class SecureSums:
         """
         questions = {request.site: request for request in requests}
         first = requests[0]
-        summed = Summed(states=dict.fromkeys(questions, "The site was not asked."))
+        summed = Summed(
+            states=dict.fromkeys(questions, "The site was not asked."),
+            bytes_out=sum(a.nbytes for request in requests for a in request.arrays.values()),
+        )
         promised = journal.promised(first.step)
         candidates = tuple(sorted(questions))
         if promised is not None and set(promised) <= set(candidates):
@@ -192,6 +195,7 @@ class SecureSums:
                 attempt.summed.states[site] = error.title
             return None
         attempt.summed.states.update(dict.fromkeys(survivors, "ok"))
+        attempt.summed.bytes_in = len(survivors) * sum_.bytes_each
         return arrays
 
     def _prepared(
@@ -293,7 +297,6 @@ class SecureSums:
             requests.append(
                 replace(question, kind="sum.mask", body=body, arrays=arrays, attempt=attempt.number)
             )
-        attempt.summed.bytes_out += _bytes_in(requests)
         for reply in engine.exchange(requests):
             attempt.summed.take(reply)
             try:
@@ -350,7 +353,6 @@ class SecureSums:
             for site in sites
         ]
         replies = list(engine.exchange(requests)) if requests else []
-        attempt.summed.bytes_out += _bytes_in(requests)
         for reply in replies:
             attempt.summed.take(reply)
         return replies
@@ -391,7 +393,3 @@ def _data(reply: Reply) -> bytes:
 
 def _array(data: bytes) -> Array:
     return np.frombuffer(data, np.uint8)
-
-
-def _bytes_in(messages: Sequence[Request] | Sequence[Reply]) -> int:
-    return sum(array.nbytes for message in messages for array in message.arrays.values())

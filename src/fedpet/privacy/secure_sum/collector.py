@@ -235,6 +235,12 @@ class SumOfMasked:
         return tuple(sorted(chosen.sites)) if chosen else ()
 
     @property
+    def bytes_each(self) -> int:
+        """Bytes of one masked vector."""
+        chosen = self._chosen()
+        return chosen.narrow.nbytes + chosen.wide.nbytes if chosen else 0
+
+    @property
     def strangers(self) -> tuple[str, ...]:
         """Sites whose vectors have another layout than those of most."""
         mine = set(self.masked)
