@@ -260,14 +260,14 @@ def test_no_step_of_the_journal_keeps_what_one_hospital_alone_said(reference):
 
 def test_a_hospital_with_too_few_outcomes_is_left_out_of_both_sides_of_the_check(tmp_path):
     """Five known outcomes are not summed; federated and pooled fit still see the same subjects."""
-    hospitals = small_hospitals()
+    hospitals = small_hospitals(sites=5)
     bare = hospitals["site-0"]
     time_days = np.where(np.arange(24) < 5, bare.outcomes["pfs"].time_days, np.nan)
     few = Outcome(time_days=time_days, event=bare.outcomes["pfs"].event & (np.arange(24) < 5))
     hospitals["site-0"] = replace(bare, outcomes={**bare.outcomes, "pfs": few})
     plan = small_plan(
         endpoints=Endpoints(survival=("pfs",), binary=()),
-        evaluation=Evaluation(folds=4, bootstrap=0, baselines=("pooled",)),
+        evaluation=Evaluation(folds=5, bootstrap=0, baselines=("pooled",)),
     )
     with federation(tmp_path, plan, hospitals, pooled=True) as execution:
         finished, records = walk(execution)
