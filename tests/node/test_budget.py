@@ -37,7 +37,10 @@ def plan_of(mode="local", **training):
 
 def node_at(folder, plan, **policy):
     folder.mkdir(exist_ok=True)
-    write_policy(Policy(sites_min=2, **{"epsilon_max": 20.0, **policy}), folder / "policy.toml")
+    write_policy(
+        Policy(secure_sum="optional", sites_min=2, **{"epsilon_max": 20.0, **policy}),
+        folder / "policy.toml",
+    )
     node = Node(site="lyon", folder=folder, cohorts={"toy": COHORT})
     approve(node, plan)
     return node

@@ -25,6 +25,7 @@ from fedpet.federation.journal import Journal
 from fedpet.federation.messages import Request
 from fedpet.federation.records import Finished, Record
 from fedpet.federation.results import Context
+from fedpet.federation.secure_sums import SecureSums
 from fedpet.plan import Plan
 
 ASK_AGAIN_S = 5.0
@@ -134,12 +135,14 @@ def run_networked(folder: Path, *, say: Callable[[str], None]) -> Generator[Reco
             )
         )
         gathering = Gathering(plan, engine, execution_name, wait_s=told["wait_s"], say=say)
+        roster = home.members.roster()
         execution = Execution(
             plan=plan,
             fingerprint=fingerprint,
             experiment=execution_name,
             engine=engine,
             journal=journal,
+            sums=None if roster is None else SecureSums(roster),
         )
         context = Context(
             started=journal.remember("started", datetime.now(UTC).isoformat(timespec="seconds")),

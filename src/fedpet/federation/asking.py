@@ -199,7 +199,7 @@ def _close_masked(
     run.journal.witness(summed.heads)
     if summed.arrays is None:
         raise _too_few(question, summed.states, needed)
-    if question.total is not None:
+    if question.total is not None and run.plan.privacy.differential_privacy == "none":
         require_weight(summed.arrays, total=question.total)
     return Closed(
         arrays=summed.arrays,

@@ -76,6 +76,7 @@ class _Attempt:
     summed: Summed
     masked: tuple[str, ...] = ()
     restarted: set[str] = field(default_factory=set)
+    asked_times: int = 0
 
 
 class SecureSums:
@@ -341,9 +342,12 @@ class SecureSums:
         arrays: Mapping[str, Parameters],
     ) -> list[Reply]:
         """Ask for a phase that holds no question."""
+        attempt.asked_times += 1
+        place = f"{kind.removeprefix('sum.')}-{attempt.asked_times}"
         requests = [
             replace(
                 attempt.requests[site],
+                step=f"{attempt.requests[site].step}/{place}",
                 kind=kind,
                 body={"sum": {"roster": self.roster.digest, **told}},
                 arrays=arrays.get(site, {}),

@@ -89,19 +89,14 @@ def wired(
 
 
 def _pinned(nodes: Mapping[str, Node]) -> Roster:
-    """Let every hospital of this machine pin the same list of keys; return it.
+    """Let every hospital of this machine trust the same list of keys for now; return it.
 
     Raises:
         StoreError: If two hospitals hold the same key, because a folder was copied.
     """
-    known = [node.membership.roster for node in nodes.values()]
-    epoch = max((roster.epoch for roster in known if roster is not None), default=1)
-    sites = {site: node.membership.identity.public for site, node in nodes.items()}
-    roster = Roster(sites, epoch=epoch)
-    if any(before is not None and before.digest != roster.digest for before in known):
-        roster = Roster(sites, epoch=epoch + 1)
+    roster = Roster({site: node.identity.public for site, node in nodes.items()})
     for node in nodes.values():
-        node.membership.pin(roster)
+        node.membership.trust(roster)
     return roster
 
 

@@ -24,7 +24,7 @@ from fedpet.plan import Plan
 from fedpet.privacy.identity import Identity
 from fedpet.tomldoor import did_you_mean
 
-IDENTITY = Path("keys", "identity.pem")
+IDENTITY = Path("identity.pem")
 FINGERPRINT_LEAST = 4
 
 

@@ -116,7 +116,8 @@ class Masking:
             cohort_size = _whole(told["sites"])
         except (KeyError, TypeError, ValueError) as error:
             raise _malformed() from error
-        bounded = question.kind == "train" and terms.total is not None
+        noiseless = plan.privacy.differential_privacy == "none"  # noise has no bound
+        bounded = question.kind == "train" and terms.total is not None and noiseless
         total = terms.total if bounded and terms.total is not None else 1.0
         weight = weight_in(arrays) / total if bounded else 0.0
         if weight > 1:
