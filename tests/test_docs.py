@@ -64,7 +64,9 @@ def commands_in_documents() -> list[tuple[str, list[str]]]:
 @pytest.mark.parametrize(("page", "words"), commands_in_documents())
 def test_every_command_of_a_document_exists(page, words):
     """What a reader copies from a page is a command, with options that it has."""
-    command, context = FEDPET, click.Context(FEDPET, info_name="fedpet")
+    # With the settings of the command line: click keeps the first help option that it makes.
+    context = click.Context(FEDPET, info_name="fedpet", **FEDPET.context_settings)
+    command: click.Command = FEDPET
     while isinstance(command, click.Group):
         name, found, words = command.resolve_command(context, words)
         assert found is not None, f"{page}: {name}"

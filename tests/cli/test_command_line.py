@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -42,10 +43,24 @@ def test_help_imports_no_heavy_library(args):
     assert imported & set(HEAVY) == set()
 
 
+def groups() -> Iterator[tuple[click.Group, click.Context]]:
+    """Yield every group of commands, with the context that the command line gives it."""
+    settings = main.FEDPET.context_settings
+    waiting: list[click.Context] = [click.Context(main.FEDPET, obj=Terminal(), **settings)]
+    while waiting:
+        context = waiting.pop()
+        group = context.command
+        assert isinstance(group, click.Group)
+        yield group, context
+        for name in group.list_commands(context):
+            command = group.get_command(context, name)
+            if isinstance(command, click.Group):
+                waiting.append(click.Context(command, parent=context, info_name=name))
+
+
 def test_every_command_is_listed_with_its_own_short_help():
     """The list is written without importing commands; it must not promise another set of them."""
-    for group in (main.FEDPET, main.PLAN, main.COHORT, main.NODE, main.PACS):
-        context = click.Context(group, obj=Terminal())
+    for group, context in groups():
         for name in group.list_commands(context):
             command = group.get_command(context, name)
             assert command is not None
@@ -54,8 +69,7 @@ def test_every_command_is_listed_with_its_own_short_help():
 
 def test_every_command_teaches():
     """Each help says what is read and written, shows an example, and names what comes next."""
-    for group in (main.FEDPET, main.PLAN, main.COHORT, main.NODE, main.PACS):
-        context = click.Context(group, obj=Terminal())
+    for group, context in groups():
         for name in group.list_commands(context):
             command = group.get_command(context, name)
             told = command.help

@@ -18,7 +18,7 @@ from fedpet.cli.terminal import Answer, Terminal
 def show(terminal: Terminal, hospital: Path) -> Answer:
     """Show the hospital's rules, each with what it means; the strictest of plan and rules holds.
 
-    Reads HOSPITAL/node/policy.toml, which is written with its defaults if there is none.
+    Reads HOSPITAL/node/policy.toml. Writes it with its defaults if there is none.
 
       fedpet node policy show hospitals/lyon
 
