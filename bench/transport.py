@@ -16,7 +16,6 @@ import multiprocessing
 import resource
 import socket
 import ssl
-import statistics
 import sys
 import tempfile
 import threading
@@ -217,9 +216,9 @@ def main() -> None:
         ("100 MB, 3 sites", 3, 25_000_000),
     ):
         count = asked.rounds * 3 if values < 1000 else asked.rounds
-        bare = statistics.median(floor(sites, values, count=count))
+        bare = float(np.median(floor(sites, values, count=count)))
         seconds, memory_mb = rounds(sites, values, count=count)
-        ours = statistics.median(seconds[1:])
+        ours = float(np.median(seconds[1:]))
         told[name] = {"floor_s": bare, "fedpet_s": ours, "memory_mb": memory_mb}
         print(f"{name:<24} floor {bare:.4f} s   fedpet {ours:.4f} s   {ours / bare:.1f}x")
         print(f"{'':<24} memory of the asking process {memory_mb:.0f} MB")
