@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -100,9 +102,32 @@ def test_garbage_at_every_door_changes_nothing(tmp_path):
                     await client.publish(subject, data)
             await client.flush()
 
-        import asyncio
-
         asyncio.run_coroutine_threadsafe(shout(), engine._loop).result(20)
         found = replies(engine, [request("a", "two", arrays={"w": np.ones(3)})])["a"]
         assert found.status == "ok"
         np.testing.assert_array_equal(found.arrays["w"], 2)
+
+
+def test_a_hospital_whose_disk_is_full_says_so_and_works_again_when_it_is_not(tmp_path):
+    """The run goes on without it; nobody waits for a day."""
+    with federation(tmp_path, {"a": answering("a")}) as made, made.engine() as engine:
+        (tmp_path / "a" / "inbox").write_text("where arrays should go")
+        found = replies(engine, [request("a", "one", arrays={"w": np.ones(3)})])["a"]
+        assert (found.status, found.reasons) == (
+            "failed",
+            ("This hospital's disk is full, or cannot be written.",),
+        )
+        (tmp_path / "a" / "inbox").unlink()
+        found = replies(engine, [request("a", "one", arrays={"w": np.ones(3)})])["a"]
+        assert found.status == "ok"
+
+
+def test_a_clock_that_is_an_hour_off_matters_to_nobody(tmp_path, monkeypatch):
+    """Order and presence come from counters and from clocks that only go forward."""
+    with federation(tmp_path, {"a": answering("a")}) as made, made.engine() as engine:
+        replies(engine, [request("a", "one")])
+        now = time.time
+        monkeypatch.setattr(time, "time", lambda: now() + 3600)
+        assert replies(engine, [request("a", "two")])["a"].status == "ok"
+        monkeypatch.setattr(time, "time", lambda: now() - 3600)
+        assert replies(engine, [request("a", "three")])["a"].status == "ok"

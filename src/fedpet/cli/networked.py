@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from dataclasses import replace as changed
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from fedpet.federation.records import Finished, Record
 from fedpet.federation.results import Context
 from fedpet.federation.secure_sums import SecureSums
 from fedpet.plan import Plan
+from fedpet.privacy.identity import Roster
 
 ASK_AGAIN_S = 5.0
 LOOK_S = 0.5
@@ -135,14 +137,12 @@ def run_networked(folder: Path, *, say: Callable[[str], None]) -> Generator[Reco
             )
         )
         gathering = Gathering(plan, engine, execution_name, wait_s=told["wait_s"], say=say)
-        roster = home.members.roster()
         execution = Execution(
             plan=plan,
             fingerprint=fingerprint,
             experiment=execution_name,
             engine=engine,
             journal=journal,
-            sums=None if roster is None else SecureSums(roster),
         )
         context = Context(
             started=journal.remember("started", datetime.now(UTC).isoformat(timespec="seconds")),
@@ -150,18 +150,26 @@ def run_networked(folder: Path, *, say: Callable[[str], None]) -> Generator[Reco
             ceiling=told["ceiling"],
         )
         gathering.propose()
-        for record in _walked(execution, context, gathering):
+        for record in _walked(execution, context, gathering, roster=home.members.roster):
             if isinstance(record, Finished):
                 keep(files, record)
             yield record
 
 
-def _walked(execution: Execution, context: Context, gathering: Gathering) -> Iterator[Record]:
+def _walked(
+    execution: Execution,
+    context: Context,
+    gathering: Gathering,
+    *,
+    roster: Callable[[], Roster | None],
+) -> Iterator[Record]:
     """Walk the experiment, again from the top whenever too few hospitals answered a step."""
     while True:
         closed = len(execution.journal.history())
         try:
-            yield from experiment.run(execution, context)
+            members = roster()
+            sums = None if members is None else SecureSums(members)
+            yield from experiment.run(changed(execution, sums=sums), context)
         except UpdateError as error:
             gathering.wait(error, progress=len(execution.journal.history()) > closed)
         else:

@@ -25,6 +25,7 @@ from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
 from fedpet import __version__
+from fedpet.engines.answers import failed
 from fedpet.engines.nats import bulk, streams, subjects
 from fedpet.engines.nats.beats import BEAT_S, Beat
 from fedpet.engines.nats.chunks import ENCLOSED_BYTES, HEX, bulk_of
@@ -32,7 +33,7 @@ from fedpet.engines.nats.connection import Credentials, Door, connected, persist
 from fedpet.engines.nats.letters import Letter, open_letter, seal
 from fedpet.engines.nats.outbox import Outbox
 from fedpet.errors import EngineError, FedpetError, RefusalError, StoreError, UpdateError
-from fedpet.federation.messages import HEADER_LIMIT_BYTES
+from fedpet.federation.messages import HEADER_LIMIT_BYTES, Request, header_of, message_of
 from fedpet.privacy.identity import Identity, PublicIdentity
 
 log = logging.getLogger(__name__)
@@ -248,13 +249,16 @@ class Link:
         if data is None:
             try:
                 arrays = await self._receive(client, letter, name)
+                self.beat = replace(self.beat, state="working")
+                data = await self._work(letter, arrays)
             except EngineError as error:
                 if error.code == "FP-4006":
                     log.info("question_over step=%s", step)
                     return False
                 raise
-            self.beat = replace(self.beat, state="working")
-            data = await self._work(letter, arrays)
+            except OSError as error:
+                log.error("disk_failed step=%s reason=%s", step, error.strerror)
+                data = self._excuse(letter)
         self.beat = replace(self.beat, state="sending")
         sealed = open_letter(
             data,
@@ -270,6 +274,23 @@ class Link:
         subject = f"fedpet.answer.{post.site}.{experiment}"
         await bulk.stored(client, subject, data)
         return True
+
+    def _excuse(self, letter: Letter) -> bytes:
+        """Return the sealed answer of a site whose disk does not take what it must."""
+        asked = message_of(json.dumps(dict(letter.body)).encode(), {})
+        assert isinstance(asked, Request)
+        excuse = failed(asked, "This hospital's disk is full, or cannot be written.")
+        return seal(self._about(letter, header_of(excuse)), self._post.identity)
+
+    def _about(self, letter: Letter, reply: bytes) -> Letter:
+        return Letter(
+            federation=self._post.federation,
+            kind="answer",
+            author=self._post.site,
+            to=subjects.COORDINATOR,
+            about=letter.about,
+            body=json.loads(reply),
+        )
 
     async def _receive(self, client: Client, letter: Letter, experiment: str) -> Path | None:
         self._inbox.mkdir(parents=True, exist_ok=True)
@@ -300,14 +321,7 @@ class Link:
                 arrays.unlink(missing_ok=True)
         if len(reply) > HEADER_LIMIT_BYTES:
             raise StoreError("The worker's answer is longer than a message may be.")
-        answer = Letter(
-            federation=post.federation,
-            kind="answer",
-            author=post.site,
-            to=subjects.COORDINATOR,
-            about=letter.about,
-            body=json.loads(reply),
-        )
+        answer = self._about(letter, reply)
         if out.exists():
             content = out.read_bytes()
             if len(content) <= ENCLOSED_BYTES:
