@@ -96,6 +96,9 @@ def _leaves(plan: Plan) -> tuple[str, ...]:
     return (
         "Sums only: each answer is a number over all selected subjects, added to those of the "
         "other hospitals. No image, no row of the table, no date, no pseudonym.",
+        "They leave masked: whoever adds them up learns their sum over three hospitals or more."
+        if plan.privacy.secure_sum
+        else "They leave in clear: whoever adds them up can read each hospital's.",
         f"Everything is fitted {fits} times: {folds} folds, and once on everybody.",
         f"In every fit: counts, and 2 numbers for each of {columns} columns, twice.",
         f"In every fit, for {_times(survival, 'endpoint')}: derivatives of the Cox likelihood, "
