@@ -76,6 +76,25 @@ def test_a_hospital_joins_is_approved_works_and_leaves(place):
     wait_until(lambda: state_of(place, "site-0")["away_s"] is not None)
     assert json.loads((keys / "roster.json").read_text())["sites"].keys() == {"site-0"}
 
+    watched = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "fedpet.cli.main",
+            "watch",
+            "coordinator",
+            "--seconds",
+            "4",
+            "--format",
+            "json",
+        ],
+        cwd=place,
+        capture_output=True,
+        text=True,
+    )
+    rows = [json.loads(line) for line in watched.stdout.splitlines()]
+    assert {"site": "site-0", "state": "approved", "does": "idle"}.items() <= rows[-1].items()
+
     os.kill(status["pid"], signal.SIGKILL)
     wait_until(lambda: node()["pid"] is None)
     wait_until(lambda: not Path(f"/proc/{status['child']}").exists())

@@ -294,6 +294,7 @@ ENTRIES = {
     "site": Entry("fedpet.cli.main:SITE", "Invite hospitals, and say who is a member"),
     "plan": Entry("fedpet.cli.main:PLAN", "Write, check and read plans"),
     "run": Entry("fedpet.cli.runs:run", "Run a plan over the hospitals of a folder"),
+    "watch": Entry("fedpet.cli.watching:watch", "See what every hospital does now"),
     "resume": Entry("fedpet.cli.runs:resume", "Continue a run that was interrupted"),
     "stats": Entry("fedpet.cli.main:STATS", "Ask statistics over all hospitals"),
     "biomarkers": Entry("fedpet.cli.main:BIOMARKERS", "Which biomarkers tell of the outcome?"),

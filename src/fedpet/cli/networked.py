@@ -249,7 +249,7 @@ class Gathering:
             if self._wait_s is not None and time.monotonic() - started > self._wait_s:
                 raise error
             time.sleep(LOOK_S)
-        self._tell("Enough hospitals are there; the run goes on.")
+        self._tell(f"Trying again with {len(self._engine.present)} hospitals.")
 
     def _ready(self) -> bool:
         answers = self._ask()

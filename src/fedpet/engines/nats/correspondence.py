@@ -106,6 +106,7 @@ class Correspondence:
         self._folder = folder
         self._wanted: dict[str, asyncio.Future[Letter]] = {}
         self._early: dict[str, Letter] = {}
+        self._answered: set[str] = set()  # sites whose last question was answered
         self._stack = AsyncExitStack()
         self._spool: Path
         self._client: Client
@@ -186,6 +187,7 @@ class Correspondence:
             reason = await self._wait(request.site, answer)
             if reason:
                 return failed(request, reason)
+            self._answered.add(request.site)
             return await self._reply(request, answer.result())
         finally:
             del self._wanted[about]
@@ -222,8 +224,10 @@ class Correspondence:
 
     async def _send(self, letter: Letter) -> None:
         subject = subjects.ask(letter.to, self._experiment)
-        # A question that was not taken yet is of a step that is over.
-        await _purge(self._client, subjects.ASKS, subject)
+        if letter.to not in self._answered:
+            # A question that was not taken yet is of a step that is over, or of a former run.
+            await _purge(self._client, subjects.ASKS, subject)
+        self._answered.discard(letter.to)
         data = seal(letter, self._office.identity)
         await bulk.stored(self._client, subject, data, idle_s=self._patience.deadline_s)
 
