@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -22,13 +23,13 @@ import federated
 from fedpet import planfile
 from fedpet.cli.demo_network import _approve
 from fedpet.cli.services import Service
-from fedpet.plan import Evaluation, Training
+from fedpet.plan import Evaluation, Sites, Training
 from networked import free_port, wait_until
 from toy_folders import write_toy_hospitals
 
 SEEDS = range(int(os.environ.get("FEDPET_FAULTS", "0")) or 1)
 ASKED = "FEDPET_FAULTS" in os.environ
-SITES = ("site-0", "site-1", "site-2", "site-3")
+SITES = tuple(f"site-{number}" for number in range(6))
 STEPS = "select count(*) from steps"
 
 
@@ -53,8 +54,11 @@ class Place:
         self.plan = federated.small_plan(
             training=Training(rounds=2, batch_size=16),
             evaluation=Evaluation(folds=2, bootstrap=20, baselines=()),
+            sites=Sites(sites_min=3),
         )
         (folder / "plan.toml").write_text(planfile.dumps(self.plan))
+        shutil.copytree(folder / "hospitals", folder / "here")
+        fedpet("run", "plan.toml", "--sites", "here", "--out", "undisturbed", cwd=folder)
         where = ["--host", "localhost", "--listen", "127.0.0.1"]
         ports = ["--port", str(free_port()), "--metrics-port", str(free_port())]
         fedpet("coordinator", "init", "coordinator", *where, *ports, cwd=folder)
@@ -63,8 +67,6 @@ class Place:
             fedpet("site", "invite", site, "--approved", cwd=folder)
             fedpet("node", "init", f"hospitals/{site}", cwd=folder)
             fedpet("node", "join", f"{site}.invite", f"hospitals/{site}", cwd=folder)
-            policy = folder / f"hospitals/{site}/node/policy.toml"
-            policy.write_text(policy.read_text().replace("sites_min = 3", "sites_min = 2"))
             _approve(site, folder / "hospitals" / site, self.plan)
             self.start_node(site)
 
@@ -148,7 +150,6 @@ def test_whatever_is_killed_the_run_ends_with_the_same_bytes(tmp_path, seed):
     chance = random.Random(seed)
     place = Place(tmp_path)
     try:
-        fedpet("run", "plan.toml", "--sites", "hospitals", "--out", "undisturbed", cwd=tmp_path)
         expected_results, expected_models = outcome(tmp_path / "undisturbed")
         place.start_run()
         victims = ["child", "node", "broker", "coordinator", "run"]

@@ -46,7 +46,8 @@ async def through(proxy: Proxy | None, door: Door) -> AsyncIterator[Door]:
         return
 
     async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError, EngineError, asyncio.IncompleteReadError):
+        # A connection may be cancelled only when the relay ends: nobody is left to be told.
+        with contextlib.suppress(OSError, EngineError, asyncio.CancelledError):
             far = await tunnel(proxy, door)
             async with asyncio.TaskGroup() as group:
                 group.create_task(_copy(reader, far[1]))
