@@ -13,7 +13,7 @@ import pytest
 from bad_line import BadLine
 from engine_answers import answering, replies, request
 from fedpet.engines.nats import subjects
-from fedpet.engines.nats.letters import LETTER_LIMIT_BYTES
+from fedpet.engines.nats.letters import LETTER_LIMIT_BYTES, Letter, seal
 from networked import Federation, federation, wait_until
 
 ARRAYS = {"w": np.arange(2_000_000, dtype=np.float32)}
@@ -131,3 +131,25 @@ def test_a_clock_that_is_an_hour_off_matters_to_nobody(tmp_path, monkeypatch):
         assert replies(engine, [request("a", "two")])["a"].status == "ok"
         monkeypatch.setattr(time, "time", lambda: now() - 3600)
         assert replies(engine, [request("a", "three")])["a"].status == "ok"
+
+
+def test_a_coordinator_that_asks_nonsense_ends_no_node(tmp_path):
+    """Signed by the right key, and still no question."""
+    with federation(tmp_path, {"a": answering("a")}) as made, made.engine() as engine:
+
+        async def ask() -> None:
+            bodies = [{}, {"experiment": "test"}, {"experiment": "test", "type": "Reply"}]
+            for number, body in enumerate(bodies):
+                letter = Letter(
+                    federation=made.home.settings.federation,
+                    kind="ask",
+                    author="coordinator",
+                    to="a",
+                    about=f"{number:064x}",
+                    body=body,
+                )
+                data = seal(letter, made.home.identity)
+                await engine._letters._client.publish(subjects.ask("a", "test"), data)
+
+        asyncio.run_coroutine_threadsafe(ask(), engine._loop).result(20)
+        assert replies(engine, [request("a")])["a"].status == "ok"

@@ -68,7 +68,7 @@ class Child:
                     told = await self._ask(line)
                 except StoreError as error:
                     return _failed(header, error.title)
-                if told is not None:
+                if told is not None and b'"header"' in told:
                     return str(json.loads(told)["header"]).encode()
                 log.warning("child_died site=%s", self._site)
         return _failed(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import mmap
 import os
 import re
 from collections.abc import Iterator
@@ -64,6 +65,12 @@ class Bulk:
     def length(self, index: int) -> int:
         """Return the bytes of one chunk."""
         return min(CHUNK_BYTES, self.size - index * CHUNK_BYTES)
+
+
+def viewed(path: Path) -> memoryview:
+    """Return the bytes of a file, which must not be empty, without holding them in memory."""
+    with path.open("rb") as file:
+        return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
 
 
 def cut(data: bytes | memoryview) -> Iterator[memoryview]:

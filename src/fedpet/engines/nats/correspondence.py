@@ -151,6 +151,9 @@ class Correspondence:
             except FedpetError as error:
                 log.warning("site_failed site=%s reason=%s", request.site, error)
                 reply = failed(request, error.title)
+            except OSError as error:
+                log.error("disk_failed reason=%s", error.strerror)
+                reply = failed(request, "The coordinator's disk is full, or cannot be written.")
             arrived(reply)
 
         try:

@@ -28,9 +28,9 @@ from fedpet import __version__
 from fedpet.engines.answers import failed
 from fedpet.engines.nats import bulk, streams, subjects
 from fedpet.engines.nats.beats import BEAT_S, Beat
-from fedpet.engines.nats.chunks import ENCLOSED_BYTES, HEX, bulk_of
+from fedpet.engines.nats.chunks import ENCLOSED_BYTES, HEX, bulk_of, viewed
 from fedpet.engines.nats.connection import Credentials, Door, connected, persistently
-from fedpet.engines.nats.letters import Letter, open_letter, seal
+from fedpet.engines.nats.letters import Letter, open_letter, read, seal
 from fedpet.engines.nats.outbox import Outbox
 from fedpet.errors import EngineError, FedpetError, RefusalError, StoreError, UpdateError
 from fedpet.federation.messages import HEADER_LIMIT_BYTES, Request, header_of, message_of
@@ -235,7 +235,10 @@ class Link:
         letter = self._opened(message, "ask")
         if not HEX.fullmatch(letter.about):
             raise UpdateError("A question has no identifier.")
-        if subjects.ask(post.site, str(letter.body.get("experiment"))) != message.subject:
+        asked = message_of(json.dumps(dict(letter.body)).encode(), {})
+        if not isinstance(asked, Request) or asked.site != post.site:
+            raise UpdateError("A question is none, or is meant for another site.")
+        if subjects.ask(post.site, asked.experiment) != message.subject:
             raise UpdateError("A question lies under another experiment.")
         return letter
 
@@ -246,7 +249,7 @@ class Link:
         step = str(letter.body.get("step"))[:200]
         self.beat = replace(self.beat, state="receiving", step=step, about=letter.about)
         data = self._outbox.letter(letter.about)
-        if data is None:
+        if data is None or not self._own(data):
             try:
                 arrays = await self._receive(client, letter, name)
                 self.beat = replace(self.beat, state="working")
@@ -260,19 +263,27 @@ class Link:
                 log.error("disk_failed step=%s reason=%s", step, error.strerror)
                 data = self._excuse(letter)
         self.beat = replace(self.beat, state="sending")
-        sealed = open_letter(
-            data,
-            author=post.identity.public,
-            federation=post.federation,
-            kind="answer",
-            written_by=post.site,
-            to=subjects.COORDINATOR,
-        )
+        sealed = read(data)[0]
         if sealed.bulk is not None:
-            content = memoryview(self._outbox.arrays(letter.about).read_bytes())
+            content = viewed(self._outbox.arrays(letter.about))
             await bulk.publish(client, content, sealed.bulk, author=post.site, experiment=name)
         subject = f"fedpet.answer.{post.site}.{experiment}"
         await bulk.stored(client, subject, data)
+        return True
+
+    def _own(self, data: bytes) -> bool:
+        """Whether an answer was signed with the key that this site has now."""
+        try:
+            open_letter(
+                data,
+                author=self._post.identity.public,
+                federation=self._post.federation,
+                kind="answer",
+                written_by=self._post.site,
+                to=subjects.COORDINATOR,
+            )
+        except FedpetError:
+            return False
         return True
 
     def _excuse(self, letter: Letter) -> bytes:
@@ -323,12 +334,11 @@ class Link:
             raise StoreError("The worker's answer is longer than a message may be.")
         answer = self._about(letter, reply)
         if out.exists():
-            content = out.read_bytes()
-            if len(content) <= ENCLOSED_BYTES:
-                answer = replace(answer, enclosed=content)
+            if out.stat().st_size <= ENCLOSED_BYTES:
+                answer = replace(answer, enclosed=out.read_bytes())
                 out.unlink()
             else:
-                described = await asyncio.to_thread(bulk_of, content)
+                described = await asyncio.to_thread(bulk_of, viewed(out))
                 answer = replace(answer, bulk=described)
         data = seal(answer, post.identity)
         if answer.body.get("status") == "ok":  # what failed is tried when it is asked again
