@@ -16,6 +16,7 @@ from fedpet.federation.messages import Reply, Request, header_of, message_of
 log = logging.getLogger(__name__)
 LINE_LIMIT_BYTES = 4 << 20
 TRIES = 2
+STARTS = 3
 STOP_S = 3.0
 
 
@@ -106,6 +107,25 @@ class Child:
     async def _started(self) -> asyncio.subprocess.Process:
         if self._process is not None and self._process.returncode is None:
             return self._process
+        line = b""
+        for _ in range(STARTS):
+            line = await self._start()
+            if line:
+                break
+            log.warning("child_died_at_start site=%s", self._site)
+        ready = json.loads(line) if line else {"ready": False, "reason": ""}
+        assert self._process is not None
+        if not ready["ready"]:
+            await self._process.wait()
+            raise StoreError(
+                str(ready["reason"]) or "The child that opens the hospital's data did not start.",
+                do="Look at its log: fedpet node logs HOSPITAL",
+                code="FP-3053",
+            )
+        return self._process
+
+    async def _start(self) -> bytes:
+        """Start the child and return the first line that it tells; nothing if it was ended."""
         self._log_file.parent.mkdir(parents=True, exist_ok=True)
         with self._log_file.open("ab") as told:
             self._process = await asyncio.create_subprocess_exec(
@@ -122,16 +142,7 @@ class Child:
             )
         self.starts += 1
         assert self._process.stdout is not None
-        line = await self._process.stdout.readline()
-        ready = json.loads(line) if line else {"ready": False, "reason": ""}
-        if not ready["ready"]:
-            await self._process.wait()
-            raise StoreError(
-                str(ready["reason"]) or "The child that opens the hospital's data did not start.",
-                do="Look at its log: fedpet node logs FOLDER",
-                code="FP-3053",
-            )
-        return self._process
+        return await self._process.stdout.readline()
 
 
 def _failed(header: bytes, reason: str) -> bytes:
