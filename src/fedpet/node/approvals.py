@@ -40,7 +40,8 @@ class Approvals:
         self._store = store
         self._audit = audit
         self._identity = identity
-        self._read: dict[str, Plan] = {}  # by text, so that a changed text is read again
+        # By text, so that a changed text is read again.
+        self._read: dict[str, tuple[Plan, str]] = {}
 
     def propose(self, text: str, *, requester: str) -> Plan:
         """Keep a plan for a person to read.
@@ -136,9 +137,10 @@ class Approvals:
             return None
         text = found.text
         if text not in self._read:
-            self._read[text] = planfile.loads(text, name=NAME)
-        plan = self._read[text]
-        if plans.fingerprint(plan) != fingerprint:
+            plan = planfile.loads(text, name=NAME)
+            self._read[text] = plan, plans.fingerprint(plan)
+        plan, found_fingerprint = self._read[text]
+        if found_fingerprint != fingerprint:
             raise PlanError("The plan's text was changed after it was proposed.")
         return plan
 

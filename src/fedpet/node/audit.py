@@ -13,7 +13,7 @@ import hmac
 import json
 import sqlite3
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -179,15 +179,21 @@ class Audit:
             What is wrong with this site's own audit, in words; nothing if all is well.
         """
         found: list[str] = []
+        others: list[Head] = []
+        odd: list[str] = []
         for site, values in heads.items():
             try:
                 head = head_from(values)
             except (RefusalError, TypeError):
                 head = None
-            if head is not None and head.site == site == self._site:
+            if head is None or head.site != site:
+                odd.append(site)
+            elif site == self._site:
                 found += self._own(head)
-            elif head is None or head.site != site or not self._witness(head):
-                self.append(durable=False, what="warned", site=fitting("site", site))
+            else:
+                others.append(head)
+        for site in [*odd, *self._witness(others)]:
+            self.append(durable=False, what="warned", site=fitting("site", site))
         return tuple(found)
 
     def witnessed(self) -> dict[str, Head]:
@@ -228,20 +234,29 @@ class Audit:
             f"The audit of '{self._site}' no longer holds entry {head.number} as others saw it."
         ]
 
-    def _witness(self, head: Head) -> bool:
-        """Remember another site's head; say whether it follows the one before it."""
+    def _witness(self, heads: Sequence[Head]) -> list[str]:
+        """Remember other sites' heads; return the sites whose head does not follow the last one."""
         with self._lock:
-            row = self._db.execute(
-                "select head from witnessed where site = ?", (head.site,)
-            ).fetchone()
-            before = head_from(json.loads(row[0])) if row else None
-            if before == head:
-                return True
-            self._db.execute(
-                "insert or replace into witnessed values (?, ?, ?)",
-                (head.site, head.number, json.dumps(head.values())),
+            known = dict(self._db.execute("select site, head from witnessed").fetchall())
+            texts = {head.site: json.dumps(head.values()) for head in heads}
+            new = [head for head in heads if known.get(head.site) != texts[head.site]]
+            if new:
+                self._db.execute("pragma synchronous = normal")
+                self._db.execute("begin immediate")
+                self._db.executemany(
+                    "insert or replace into witnessed values (?, ?, ?)",
+                    [(head.site, head.number, texts[head.site]) for head in new],
+                )
+                self._db.execute("commit")
+        odd = []
+        for head in new:
+            before = json.loads(known[head.site]) if head.site in known else None
+            follows = before is None or (
+                before["key"] == head.key and before["number"] < head.number
             )
-        return before is None or (before.key == head.key and before.number < head.number)
+            if not follows:
+                odd.append(head.site)
+        return odd
 
     def _require_newest(self, found: list[AuditEntry]) -> None:
         """Compare the chain with the head that is kept apart."""

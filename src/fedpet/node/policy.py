@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -190,7 +191,13 @@ def read_policy(path: Path) -> Policy:
             file.
     """
     require_owner_writes(path)
-    return policy_from(text_of(path))
+    return _once_read(text_of(path))
+
+
+@lru_cache(maxsize=64)
+def _once_read(text: str) -> Policy:
+    """Read the same text once: a policy is read at every request, and seldom changes."""
+    return policy_from(text)
 
 
 def text_of(path: Path) -> str:

@@ -32,8 +32,9 @@ def pair_sums(
     for code in np.unique(strata):
         rows = strata == code
         w = weights[:, rows]
+        first = w[:, event[rows]].astype(np.float32)  # small whole numbers, and so are their sums
         for column, chosen in enumerate(_pairs(risk[rows], time[rows], event[rows])):
-            total[:, column] += ((w @ chosen.astype(np.float64)) * w).sum(axis=1)
+            total[:, column] += ((first @ chosen[event[rows]].astype(np.float32)) * w).sum(axis=1)
     return total
 
 

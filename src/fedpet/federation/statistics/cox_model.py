@@ -181,7 +181,7 @@ class CoxModel:
     @property
     def summary(self) -> tuple[Coefficient, ...]:
         """One row for each covariate."""
-        from scipy.stats import norm
+        from scipy.special import ndtr
 
         errors = self.standard_errors_
         rows = []
@@ -198,7 +198,7 @@ class CoxModel:
                     low=float(np.exp(coef - Z95 * se)),
                     high=float(np.exp(coef + Z95 * se)),
                     z=coef / se,
-                    p=float(2 * norm.sf(abs(coef / se))),
+                    p=float(2 * ndtr(-abs(coef / se))),
                     coef_per_sd=float(scaled),
                 )
             )
