@@ -21,6 +21,7 @@ from fedpet.node.policy import Policy, write_policy
 from fedpet.plan import Plan
 
 COHORT = "local"
+WORKERS_MAX = 16
 
 
 def federation(
@@ -44,7 +45,8 @@ def federation(
             told. A hospital's folder holds its own.
         folder: Where questions and answers are kept, to be answered again without the sites; a
             temporary folder unless told.
-        workers: Sites that work at the same time.
+        workers: Sites that work at the same time; all of up to 16 unless told, because they wait
+            for the disk more than for the processor.
         watch: Called with every record, to draw progress.
 
     Returns:
@@ -73,7 +75,13 @@ def federation(
         journal = stack.enter_context(Journal(home))
         require_unchanged(cohorts, journal)
         execution = stack.enter_context(
-            wired(asked, cohorts, homes=homes, journal=journal, workers=workers)
+            wired(
+                asked,
+                cohorts,
+                homes=homes,
+                journal=journal,
+                workers=workers or min(len(cohorts), WORKERS_MAX),
+            )
         )
         return Federation(execution, watch=watch, close=stack.pop_all().close)
 

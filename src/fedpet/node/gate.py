@@ -231,7 +231,8 @@ class Node:
             log.exception("work_failed step=%s kind=%s", request.step, request.kind)
             status, reasons = "failed", ("The work failed; details are in the site's own log.",)
         try:
-            head = self._record_answered(request, requester, status, arrays, reasons)
+            written = self._record_answered(request, requester, status, arrays, reasons)
+            head = written if _durable(request) else None
         except StoreError as error:
             status, arrays, reasons = "failed", {}, (error.title,)
         return Reply(
@@ -272,7 +273,7 @@ class Node:
         reasons: tuple[str, ...],
     ) -> Head:
         return self._audit.append(
-            durable=request.kind not in masking.PREPARING,  # those hold keys, and no data
+            durable=_durable(request),
             what="answered",
             requester=fitting("requester", requester),
             step=fitting("step", request.step),
@@ -381,6 +382,15 @@ class Node:
         if found is None:
             return None
         return self._memory.present(found, policy)
+
+
+def _durable(request: Request) -> bool:
+    """Say whether the disk must hold an answer's entry before it leaves.
+
+    Phases of a secure sum that hold no question tell keys, of a vector whose entry the disk holds,
+    and over whom it is opened is promised there too. Others are told a head that cannot be lost.
+    """
+    return request.kind not in masking.RELAYED
 
 
 def _heads_digest(heads: Mapping[str, object]) -> str | None:

@@ -209,9 +209,17 @@ class Store:
                     do="Restore the node's folder from a backup if the file is damaged.",
                 ) from error
 
-    def promise(self, name: str, value: str) -> str:
-        """Write a value once, and return the one that was written first."""
-        with self._writing() as db:
+    def promise(self, name: str, value: str, *, durable: bool = True) -> str:
+        """Write a value once, and return the one that was written first.
+
+        Args:
+            name: Of the promise.
+            value: What is promised.
+            durable: Whether to wait until the disk holds it.
+        """
+        if known := self._rows("select value from promises where name = ?", name):
+            return known[0][0]
+        with self._writing(durable=durable) as db:
             db.execute("insert or ignore into promises values (?, ?)", (name, value))
             row = db.execute("select value from promises where name = ?", (name,)).fetchone()
         return str(row[0])
