@@ -40,8 +40,8 @@ class Approvals:
         self._store = store
         self._audit = audit
         self._identity = identity
-        # By text, so that a changed text is read again.
-        self._read: dict[str, tuple[Plan, str]] = {}
+        # By text and fingerprint that were seen to fit, so that a changed text is read again.
+        self._read: dict[tuple[str, str], Plan] = {}
 
     def propose(self, text: str, *, requester: str) -> Plan:
         """Keep a plan for a person to read.
@@ -135,14 +135,13 @@ class Approvals:
         found = self._store.proposal(fingerprint)
         if found is None:
             return None
-        text = found.text
-        if text not in self._read:
-            plan = planfile.loads(text, name=NAME)
-            self._read[text] = plan, plans.fingerprint(plan)
-        plan, found_fingerprint = self._read[text]
-        if found_fingerprint != fingerprint:
-            raise PlanError("The plan's text was changed after it was proposed.")
-        return plan
+        key = found.text, fingerprint
+        if key not in self._read:
+            plan = planfile.loads(found.text, name=NAME)
+            if plans.fingerprint(plan) != fingerprint:
+                raise PlanError("The plan's text was changed after it was proposed.")
+            self._read[key] = plan
+        return self._read[key]
 
     def objections(self, fingerprint: str, *, requester: str) -> tuple[str, ...]:
         """Say why nothing is computed for a plan, if nothing is.
