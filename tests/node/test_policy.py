@@ -52,7 +52,7 @@ def test_a_policy_survives_its_file(tmp_path):
         ("update_norm_max = nan", "'update_norm_max' is nan"),
         ("update_norm_max = inf", "'update_norm_max' is inf"),
         ("releases = [1]", "'releases'"),
-        ("secure_sum = 'off'", "expected required or optional"),
+        ("secure_sum = 'off'", "expected one of required, optional"),
     ],
 )
 def test_a_wrong_policy_is_refused_with_its_reason(tmp_path, text, found):
