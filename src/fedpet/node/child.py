@@ -83,6 +83,10 @@ class Child:
             return
         assert process.stdin is not None
         process.stdin.close()
+        await self._end(process)
+
+    async def _end(self, process: asyncio.subprocess.Process) -> None:
+        """Wait until a child that is ending has ended; a moment later, end it."""
         with contextlib.suppress(ProcessLookupError):
             try:
                 await asyncio.wait_for(process.wait(), timeout=STOP_S)
@@ -97,12 +101,15 @@ class Child:
         try:
             process.stdin.write(line)
             await process.stdin.drain()
-            return await process.stdout.readline() or None
+            told = await process.stdout.readline()
         except (BrokenPipeError, ConnectionResetError):
-            return None
+            told = b""
         except asyncio.CancelledError:
             await self.close()  # an answer that nobody reads would be taken for the next one
             raise
+        if not told:
+            await self._end(process)
+        return told or None
 
     async def _started(self) -> asyncio.subprocess.Process:
         if self._process is not None and self._process.returncode is None:
@@ -112,6 +119,8 @@ class Child:
             line = await self._start()
             if line:
                 break
+            assert self._process is not None
+            await self._end(self._process)
             log.warning("child_died_at_start site=%s", self._site)
         ready = json.loads(line) if line else {"ready": False, "reason": ""}
         assert self._process is not None
