@@ -138,3 +138,14 @@ def test_a_mistake_is_told_with_what_to_do(place, args, code, error):
     """Never a traceback."""
     told = fedpet(*args, code=code, cwd=place)["error"]
     assert told["code"] == error
+
+
+def test_what_the_study_team_runs_reaches_neither_torch_nor_patients():
+    """A coordinator's machine needs none of the hospital side's packages."""
+    modules = ["networked", "running", "coordinators", "sites", "watching"]
+    program = ";".join(f"import fedpet.cli.{name}" for name in modules)
+    program += ";import fedpet.engines.nats.coordinator,sys;print(' '.join(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    loaded = set(done.stdout.split())
+    assert "fedpet.federation.experiment" in loaded
+    assert not loaded & {"torch", "pydicom", "fedpet.cohort", "fedpet.training", "fedpet.node"}
