@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import threading
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -13,8 +14,10 @@ import federated
 from engine_answers import answering, replies, request
 from fedpet.engines.nats import keys
 from fedpet.engines.nats.authority import Authority
+from fedpet.engines.nats.connection import Credentials, connected
 from fedpet.engines.nats.enrolment import join
 from fedpet.engines.nats.link import Link
+from fedpet.engines.nats.site import SiteFiles
 from fedpet.errors import EngineError, NotFoundError, RefusalError
 from fedpet.federation.messages import Reply, Request
 from fedpet.plan import Evaluation, Training
@@ -194,3 +197,36 @@ def test_an_invitation_is_worth_nothing_to_others(tmp_path):
         with pytest.raises(RefusalError):
             show(invitation)
         assert made.home.members.site("a").identity == identity.public
+
+
+def test_a_site_changes_its_keys_and_the_old_ones_open_nothing(tmp_path):
+    """Without a restart; if the new ones are refused, the old ones stay."""
+    with federation(tmp_path, {}) as made:
+        files = SiteFiles(folder=tmp_path / "hospital" / "node")
+        files.make()
+
+        def show(invitation, *, new: bool) -> None:
+            with files.keys(new=new) as (identity, seed):
+                door = files.door(invitation)
+                asyncio.run(join(invitation, door=door, identity=identity, seed=seed))
+
+        first = made.invite("a")
+        show(first, new=False)
+        old = (files.require().public, files.seed())
+        with pytest.raises(RefusalError):
+            show(first, new=True)
+        assert (files.require().public, files.seed()) == old
+        show(made.invite("a"), new=True)
+        assert files.require().public != old[0]
+        assert made.home.members.site("a").identity == files.require().public
+        assert made.home.members.roster().of("a") == files.require().public
+
+        async def enter(seed: str) -> None:
+            who = Credentials(member="a", seed=seed)
+            async with connected(first.door(), who, patient=False):
+                pass
+
+        time.sleep(1)  # the broker reads its new settings
+        with pytest.raises(RefusalError, match="does not know this key"):
+            asyncio.run(enter(old[1]))
+        asyncio.run(enter(files.seed()))
