@@ -2,8 +2,8 @@
 
 Sections, in the order a hospital reads them: what for (`title`, `intended_use`), on whom
 (`cohort`, `sites`), what is predicted (`endpoints`), from what (`inputs`), how (`model`,
-`training`, `strategy`, `cox`), protected how (`privacy`), judged how (`evaluation`), and what may
-be asked besides (`statistics`).
+`training`, `strategy`, `cox`), protected how (`privacy`), judged how (`evaluation`), guarded how
+(`acceptance`), attacked or not (`audit`), and what may be asked besides (`statistics`).
 """
 
 from __future__ import annotations
@@ -231,6 +231,50 @@ class Evaluation:
     site_results: bool = True
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Acceptance:
+    """Whether the global model is judged while it is trained, and taken back if it got worse.
+
+    Args:
+        every: Candidates are judged every so many rounds, and after the last; 0 means never.
+        guard_share: Share of each hospital's subjects kept out of training to judge them.
+        accepts_min: Least share of accepting votes.
+        loss_rise_max: By how much the mean loss over all sites may rise, as a share of what it was
+            with the model accepted last.
+    """
+
+    __pydantic_config__ = DOOR
+
+    every: Annotated[int, Ge(0), Le(100_000)] = 0
+    guard_share: Annotated[float, Ge(0.05), Le(0.5)] = 0.2
+    accepts_min: Annotated[float, Ge(0), Le(1)] = 0.67
+    loss_rise_max: Annotated[float, Ge(0), Le(10)] = 0.05
+
+    def due(self, number: int, rounds: int) -> bool:
+        """Tell whether the model after a round is judged.
+
+        Examples:
+            >>> [number for number in range(1, 8) if Acceptance(every=3).due(number, 7)]
+            [3, 6, 7]
+        """
+        due = bool(self.every) and (number % self.every == 0 or number == rounds)
+        return due and 1 <= number <= rounds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrivacyAudit:
+    """Whether the plan attacks its own models, to measure what they tell of who trained them.
+
+    Args:
+        references: Models trained on random halves beside the one that is attacked; 0 means that
+            nothing is attacked.
+    """
+
+    __pydantic_config__ = DOOR
+
+    references: Annotated[int, Ge(0), Le(64)] = 0
+
+
 Statistic: TypeAlias = Literal[
     "describe",
     "kaplan-meier",
@@ -288,6 +332,8 @@ class Plan:
     cox: Cox = Cox()
     privacy: Privacy = Privacy()
     evaluation: Evaluation = Evaluation()
+    acceptance: Acceptance = Acceptance()
+    audit: PrivacyAudit = PrivacyAudit()
     statistics: Statistics = Statistics()
 
 
@@ -319,6 +365,7 @@ def contradictions(plan: Plan) -> tuple[tuple[str, str], ...]:
         *_about_inputs(plan.inputs, plan.evaluation),
         *_about_sites(plan.sites),
         *_about_privacy(plan),
+        *_about_acceptance(plan),
         *_twice("statistics.allowed", plan.statistics.allowed),
     )
 
@@ -414,6 +461,13 @@ def _about_sites(sites: Sites) -> list[tuple[str, str]]:
     if "pooled" in sites.names:
         found.append(("sites.names", "'pooled' is the reserved name of the pooled comparison."))
     return found
+
+
+def _about_acceptance(plan: Plan) -> list[tuple[str, str]]:
+    if plan.acceptance.every and plan.privacy.differential_privacy != "none":
+        why = "Votes are told without noise; they do not go together with differential privacy."
+        return [("acceptance.every", why)]
+    return []
 
 
 def _twice(key: str, values: Sequence[str] | Sequence[float]) -> list[tuple[str, str]]:

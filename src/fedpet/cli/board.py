@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from fedpet.federation.records import (
     Finished,
+    ModelJudged,
     Record,
     RoundClosed,
     SiteEnrolled,
@@ -52,6 +53,7 @@ class Board:
         steps_replayed: Steps that an earlier run had closed.
         losses: Training loss by round of the network in training.
         losses_of: Which network that is.
+        verdict: What hospitals said of the newest candidate, in words.
         finished: Whether results are there.
     """
 
@@ -65,6 +67,7 @@ class Board:
     steps_replayed: int = 0
     losses: tuple[float, ...] = ()
     losses_of: str = ""
+    verdict: str = ""
     finished: bool = False
 
     def taken(self, record: Record, *, now_s: float) -> Board:
@@ -102,6 +105,8 @@ class Board:
                     losses=losses if record.loss is None else (*losses, record.loss),
                     losses_of=record.label,
                 )
+            case ModelJudged():
+                return replace(self, verdict=judged_in_words(record))
             case Finished():
                 return replace(self, finished=True, label="Finished", rows=self._asked(()))
 
@@ -141,6 +146,24 @@ class Board:
             site: replace(row, state="answered") if row.state == "working" else row
             for site, row in self.rows.items()
         }
+
+
+def judged_in_words(record: ModelJudged) -> str:
+    """Return what hospitals said of a candidate, and what follows.
+
+    Examples:
+        >>> judged_in_words(ModelJudged("Network, fold 1", 4, False, "votes", 1, 3, 2.5, 2.0, 2))
+        'Network, fold 1, round 4: rejected (1 of 3 votes, loss 2.000 -> 2.500); back to round 2'
+    """
+    told = (
+        f"{record.label}, round {record.round}: {'accepted' if record.accepted else 'rejected'} "
+        f"({record.accepts} of {record.votes} votes, "
+        f"loss {record.loss_before:.3f} -> {record.loss:.3f})"
+    )
+    if record.accepted:
+        return told
+    back = f"round {record.back_to}" if record.back_to else "the initial model"
+    return f"{told}; back to {back}"
 
 
 def board_of(plan: Plan) -> Board:

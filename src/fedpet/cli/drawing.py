@@ -49,6 +49,8 @@ def draw_board(board: Board, *, now_s: float, height: int = 40, unicode: bool = 
         line.append(sparkline(board.losses) if unicode else "", style="cyan")
         line.append(f" {board.losses[-1]:.3f}  {board.losses_of}")
         parts.append(line)
+    if board.verdict:
+        parts.append(Text(f"{'Votes':<8}{board.verdict}"))
     parts.append(Text(f"{'Now':<8}{board.label}"))
     parts.append(Text(f"{'':<8}Ctrl-C stops; what is done stays done.", style="dim"))
     return Group(*parts)

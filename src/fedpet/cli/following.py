@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from fedpet.cli.board import Board, board_of
+from fedpet.cli.board import Board, board_of, judged_in_words
 from fedpet.cli.terminal import Terminal
 from fedpet.errors import FedpetError
 from fedpet.federation.records import (
     Finished,
+    ModelJudged,
     Record,
     RoundClosed,
     SiteState,
@@ -63,6 +64,9 @@ class Lines:
                 if self._steps:
                     self._say(_round(record, board, now_s))
                 self._steps, self._seconds = 0, 0.0
+            case ModelJudged():
+                if not self._replayed:
+                    self._say(judged_in_words(record))
             case SiteState():
                 self._tell_trouble(record)
             case Finished():

@@ -284,6 +284,22 @@ SITE = LazyGroup(
 
 Next: `fedpet run PLAN --coordinator coordinator`.""",
 )
+MODEL = LazyGroup(
+    "model",
+    entries={
+        "verify": Entry("fedpet.cli.models:verify", "Is all that a model's passport says true?"),
+        "show": Entry("fedpet.cli.models:show", "Read a model's passport in words"),
+    },
+    short_help="Where does a model come from?",
+    help="""Where does a model come from, and who has signed for it?
+
+Beside every model that a run keeps lies its passport: the plan, the code, the roster, the rounds,
+and what every hospital signed. It is checked without any network.
+
+  fedpet model verify runs/pfs-pet-9c41aa02/models/network-federated.safetensors
+
+Next: `fedpet model show FILE`.""",
+)
 ENTRIES = {
     "demo": Entry("fedpet.cli.demo:demo", "Ten phantom hospitals, from DICOM folders to a report"),
     "cohort": Entry("fedpet.cli.main:COHORT", "Build and check a hospital's cohort"),
@@ -298,6 +314,7 @@ ENTRIES = {
     "resume": Entry("fedpet.cli.runs:resume", "Continue a run that was interrupted"),
     "stats": Entry("fedpet.cli.main:STATS", "Ask statistics over all hospitals"),
     "biomarkers": Entry("fedpet.cli.main:BIOMARKERS", "Which biomarkers tell of the outcome?"),
+    "model": Entry("fedpet.cli.main:MODEL", "Where does a model come from, and who signed for it?"),
     "report": Entry("fedpet.cli.reports:report", "Write a run's report and model card"),
     "help": Entry("fedpet.cli.helping:help_", "Explain a topic, or an error by its FP code"),
 }

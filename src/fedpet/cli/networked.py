@@ -152,7 +152,7 @@ def run_networked(folder: Path, *, say: Callable[[str], None]) -> Generator[Reco
         gathering.propose()
         for record in _walked(execution, context, gathering, roster=home.members.roster):
             if isinstance(record, Finished):
-                keep(files, record)
+                keep(files, record, home.identity)
             yield record
 
 

@@ -21,6 +21,7 @@ from fedpet.local.folders import hospitals_of
 from fedpet.local.taking_part import open_cohorts, require_unchanged
 from fedpet.local.wiring import wired
 from fedpet.plan import Plan
+from fedpet.privacy.identity import Identity
 
 
 def start(
@@ -90,7 +91,7 @@ def run_in_process(files: RunFiles, *, workers: int | None = None) -> Generator[
         )
         for record in experiment.run(execution, context):
             if isinstance(record, Finished):
-                keep(files, record)
+                keep(files, record, Identity.load_or_create(files.key))
             yield record
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedpet.errors import UpdateError
+from fedpet.federation.acceptance import Guard
 from fedpet.federation.asking import Execution, Question, answered, ask, by_site
 from fedpet.federation.newton_walk import DropoutError, climb
 from fedpet.federation.preparation import Fold
@@ -183,6 +184,7 @@ def train_federated(
     initial: Mapping[str, Array],
     *,
     subjects: int,
+    guard: Guard | None = None,
 ) -> Generator[Record, None, tuple[Fitted, list[float]]]:
     """Train the network for the plan's rounds; each round is one sum over sites.
 
@@ -194,6 +196,8 @@ def train_federated(
         prep: Scaling and imputation of the covariates.
         initial: Weights to begin with.
         subjects: Number of training subjects at all sites of the fold.
+        guard: Has candidates judged, and takes back those that got worse; None where the plan
+            wants none of it.
 
     Returns:
         The model after the last round, and the training loss of each round.
@@ -239,6 +243,8 @@ def train_federated(
             loss=loss,
             seconds=closed.seconds,
         )
+        if guard is not None:
+            model = dict((yield from guard.after_round(run, number, model)))
     return _network(plan, prep, model), losses
 
 

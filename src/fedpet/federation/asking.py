@@ -18,6 +18,7 @@ from fedpet.federation.records import Record, SiteState, StepClosed, StepStarted
 from fedpet.federation.secure_sums import SecureSums
 from fedpet.parameters import Array, Parameters, require_finite, require_same_shapes
 from fedpet.plan import Plan
+from fedpet.privacy.identity import Roster
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +42,11 @@ class Execution:
     journal: Journal
     pooled: str | None = None
     sums: SecureSums | None = None
+
+    @property
+    def roster(self) -> Roster | None:
+        """The sites' keys, as everybody pinned them; None where nobody did."""
+        return None if self.sums is None else self.sums.roster
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

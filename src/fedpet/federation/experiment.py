@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
+from fedpet.federation.acceptance import Guard, Verdict, guarded
 from fedpet.federation.arms import (
     Fitted,
     fit_cox,
@@ -25,6 +26,7 @@ from fedpet.federation.arms import (
 from fedpet.federation.asking import Execution
 from fedpet.federation.evaluation import judge, judge_each, layers_of, local_layers
 from fedpet.federation.moments import Moments, moments_of
+from fedpet.federation.passports import passport_evidence
 from fedpet.federation.preparation import (
     Fold,
     enrol,
@@ -33,6 +35,7 @@ from fedpet.federation.preparation import (
 )
 from fedpet.federation.records import Finished, Record
 from fedpet.federation.results import Context, Evidence, Judged, results_of
+from fedpet.federation.statements import statements_on
 from fedpet.parameters import Parameters
 from fedpet.plan import Plan
 from fedpet.survival.newton import CoxFit
@@ -60,6 +63,7 @@ class FittedFold:
         local: Networks trained at one site alone, by site.
         losses: Training loss by round of the federated network.
         fits: The Cox fits behind `cox`, with standard errors.
+        verdicts: How candidates of the federated network were judged.
     """
 
     fold: Fold
@@ -68,6 +72,7 @@ class FittedFold:
     local: dict[str, Fitted] = field(default_factory=dict)
     losses: list[float] = field(default_factory=list)
     fits: dict[str, CoxFit] = field(default_factory=dict)
+    verdicts: list[Verdict] = field(default_factory=list)
 
 
 def run(execution: Execution, context: Context) -> Iterator[Record]:
@@ -95,9 +100,12 @@ def run(execution: Execution, context: Context) -> Iterator[Record]:
         pooled=pooled,
         judged=judged,
         labels=LABELS,
+        verdicts=[verdict for done in (*fitted, final) for verdict in done.verdicts],
     )
+    models = models_of(final)
+    statements = yield from statements_on(execution, models, sites=enrolled.sites)
     results = results_of(execution, context, evidence)
-    yield Finished(results, models_of(final))
+    yield Finished(results, models, passport_evidence(execution, final.verdicts, statements))
 
 
 def arms_of(plan: Plan) -> dict[str, tuple[str, ...]]:
@@ -148,15 +156,25 @@ def _fit_networks(
 ) -> Generator[Record, None, None]:
     fold = done.fold
     prep = moments.preprocessing(run.plan.inputs.clinical)
-    initial = yield from initial_network(run, fold, prep)
+    trained = guarded(run.plan, fold)
+    initial = yield from initial_network(run, trained, prep)
+    guard = None
+    if run.plan.acceptance.every:
+        guard = Guard(
+            fold=fold,
+            columns=prep.columns,
+            arrays={f"prep.{name}": array for name, array in prep.to_arrays().items()},
+            model=initial,
+        )
+        done.verdicts = guard.verdicts
     network, done.losses = yield from train_federated(
-        run, fold, prep, initial, subjects=moments.subjects
+        run, trained, prep, initial, subjects=moments.subjects, guard=guard
     )
     if fold.index is None:
         done.networks[FEDERATED] = network
         return
     done.networks[FEDERATED] = yield from with_risks(run, fold, network, arm=FEDERATED)
-    alone = yield from train_alone(run, fold, prep, initial)
+    alone = yield from train_alone(run, trained, prep, initial)
     if run.pooled in alone:
         done.networks[POOLED] = yield from with_risks(
             run, fold, alone.pop(run.pooled), arm=POOLED, site=run.pooled

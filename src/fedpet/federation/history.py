@@ -17,6 +17,9 @@ LEFT = {
     "train": "model updates",
     "risks": "histograms of predicted risk",
     "evaluate": "sums of prediction errors and pairs",
+    "score": "sums of losses that judge a candidate",
+    "vote": "a hospital's vote on a candidate (named release, one bit)",
+    "attest": "a hospital's signed statement on the models (named release)",
     "concordance": "a hospital's own results (named release)",
 }
 
@@ -29,6 +32,8 @@ def timings(steps: Steps) -> list[dict[str, Any]]:
             "cox": "Cox models",
             "exposure": "Cox models",
             "train": "Networks, pooled and local-only" if "alone" in step else "Network, federated",
+            "score": "Acceptance of models",
+            "vote": "Acceptance of models",
             "evaluate": "Evaluation",
             "concordance": "Evaluation",
         }.get(closed.kind, "Counting and scaling")

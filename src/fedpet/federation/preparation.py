@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from fedpet.errors import PlanError, UpdateError
@@ -44,6 +44,7 @@ class Fold:
         test_part: Which of the test sites' subjects judge: `all` or `test`.
         name: Start of the names of its steps, where it is no fold of the plan.
         title: The same in the reader's words.
+        narrowed: What more narrows the selection of subjects that fit, such as the guard.
     """
 
     index: int | None
@@ -53,6 +54,7 @@ class Fold:
     test_part: str
     name: str = ""
     title: str = ""
+    narrowed: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def path(self) -> str:
@@ -67,7 +69,7 @@ class Fold:
     def training(self, *, members: tuple[str, ...] | None = None) -> dict[str, Any]:
         """Return the selection of subjects that fit; `members` for a pooled site."""
         chosen = None if members is None else list(members)
-        return {"fold": self.index, "part": self.train_part, "members": chosen}
+        return {"fold": self.index, "part": self.train_part, "members": chosen, **self.narrowed}
 
     def testing(self) -> dict[str, Any]:
         """Return the selection of subjects that judge."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from fedpet.parameters import Parameters
@@ -63,16 +63,40 @@ class RoundClosed:
 
 
 @dataclass(frozen=True, slots=True)
+class ModelJudged:
+    """A candidate was accepted, or training goes back to an earlier model.
+
+    Args:
+        why: `accepted`, or what was missed: `votes` or `loss`.
+        loss: Mean loss of the candidate over all sites.
+        loss_before: That of the model accepted last.
+        back_to: The round of the model that training goes on from; 0 is the initial one.
+    """
+
+    label: str
+    round: int
+    accepted: bool
+    why: str
+    accepts: int
+    votes: int
+    loss: float
+    loss_before: float
+    back_to: int
+
+
+@dataclass(frozen=True, slots=True)
 class Finished:
     """The experiment ended.
 
     Args:
         results: The document that the report is made of.
         models: Arrays of the models that are kept, fitted on everybody, by name.
+        evidence: What their passports hold besides, JSON values: votes, statements, heads.
     """
 
     results: Mapping[str, Any]
     models: Mapping[str, Parameters]
+    evidence: Mapping[str, Any] = field(default_factory=dict)
 
 
-Record = StepStarted | SiteState | SiteEnrolled | StepClosed | RoundClosed | Finished
+Record = StepStarted | SiteState | SiteEnrolled | StepClosed | RoundClosed | ModelJudged | Finished

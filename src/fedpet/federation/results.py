@@ -13,6 +13,7 @@ import numpy as np
 
 from fedpet import __version__, planfile
 from fedpet.federation import history, measures
+from fedpet.federation.acceptance import Verdict
 from fedpet.federation.asking import Execution, masks
 from fedpet.federation.preparation import Enrolled, Fold, everybody
 from fedpet.parameters import Parameters
@@ -73,6 +74,7 @@ class Evidence:
         pooled: The same fitted on the pooled site.
         judged: What was measured, by endpoint and arm.
         labels: Arms in the order of display, with their names.
+        verdicts: How candidates for the federated network were judged, by fold and round.
     """
 
     enrolled: Enrolled
@@ -82,6 +84,7 @@ class Evidence:
     pooled: Mapping[str, CoxFit]
     judged: Mapping[str, Mapping[str, Judged]]
     labels: Mapping[str, str]
+    verdicts: Sequence[Verdict] = ()
 
 
 def results_of(run: Execution, context: Context, evidence: Evidence) -> dict[str, Any]:
@@ -176,6 +179,7 @@ def results_of(run: Execution, context: Context, evidence: Evidence) -> dict[str
                 for fold, losses in evidence.losses.items()
             ]
         },
+        "acceptance": [verdict.values() for verdict in evidence.verdicts],
         "differences": {endpoint: _differences(arms) for endpoint, arms in measured.items()},
         "hazard_ratios": {
             endpoint: _hazard_ratios(plan, fit) for endpoint, fit in evidence.fits.items()

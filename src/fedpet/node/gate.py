@@ -38,8 +38,9 @@ from fedpet.errors import FedpetError, RefusalError, StoreError, UpdateError
 from fedpet.federation.approval import Approval, Decision
 from fedpet.federation.heads import Head
 from fedpet.federation.messages import Reply, Request, Status, decode, encode
-from fedpet.node import masking, objections
+from fedpet.node import masking, objections, voting
 from fedpet.node.approvals import Approvals
+from fedpet.node.attesting import attested
 from fedpet.node.audit import Audit, AuditEntry
 from fedpet.node.audit_fields import fitting
 from fedpet.node.budget import Budget, charge_of
@@ -319,6 +320,7 @@ class Node:
             return tuple(reasons)
         reasons += policy.objections(plan)
         reasons += objections.to_the_release(request, plan)
+        reasons += voting.objections(request, plan)
         cohort = self._cohort(plan.cohort, policy)
         if cohort is None:
             return (*reasons, f"This hospital has no cohort named '{plan.cohort:.80}'.")
@@ -366,6 +368,22 @@ class Node:
         arrays = released(arrays, request=request, plan=plan, policy=policy)
         if asked.kind == masking.MASK:
             return self._masking.mask(asked, arrays, plan=plan, policy=policy)
+        return self._signed(request, arrays, admitted)
+
+    def _signed(self, request: Request, arrays: Parameters, admitted: Admitted) -> Parameters:
+        """Sign what this hospital says for itself: a vote, or a statement on models."""
+        if request.kind == "vote":
+            return voting.voted(arrays, request, policy=admitted.policy, identity=self.identity)
+        if request.kind == "attest":
+            privacy = admitted.plan.privacy
+            noise = privacy.differential_privacy != "none"
+            spent = self._budget.epsilon(admitted.cohort.name, delta=privacy.delta)
+            return attested(
+                request,
+                admitted.cohort,
+                identity=self.identity,
+                epsilon=spent if noise else None,
+            )
         return arrays
 
     def _built(self, name: str) -> Cohort | None:

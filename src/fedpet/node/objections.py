@@ -12,6 +12,8 @@ from fedpet.training.work import WORK
 RELEASES = {
     "counts": ("count",),
     "site-results": ("concordance", "site-performance", "combat-reference"),
+    "votes": ("vote",),
+    "passport": ("attest",),
     "table-1": ("describe-site",),
     "local-model": ("train", "fit-cox"),
     "site-coefficients": ("cox-effect",),

@@ -16,6 +16,7 @@ from fedpet.node.files import replace, require_owner_writes
 from fedpet.plan import STATISTICS, Plan
 from fedpet.tomldoor import did_you_mean
 
+VOTE_BY = ("loss", "c-index")
 SIZE_LIMIT_BYTES = 1 << 16
 
 LEVELS = ("limits", "partial", "full")
@@ -26,12 +27,20 @@ COMMENTS = {
     "endpoints": "Endpoints that patients here consented to be studied for.",
     "releases": "Results about this hospital alone that may leave, by name: counts,\n"
     "# site-results (its own C-index), table-1 (its own means and counts, none below cell_min),\n"
+    "# votes (one bit on a candidate for the global model), passport (its signed statement on the\n"
+    "# models that it helped to fit),\n"
     "# local-model (a model trained here only), duplicates (marks of its rows, summed with those\n"
     "# of other sites under a common salt, to look for subjects who are at two sites),\n"
     "# site-coefficients (its own Cox model), site-curves (its own counts of events over time),\n"
     "# pooling (its subjects may lie beside those of other sites on one machine: public data).",
     "secure_sum": "required: sums leave masked only, under plans that say so;\n"
     "# optional: also in clear, where the plan switches the secure sum off or asks few sites.",
+    "vote_by": "What this hospital compares when it votes on a candidate for the global model:\n"
+    "# loss, or c-index (its own, of the primary endpoint).",
+    "vote_worse_max": "By how much it may be worse than the model accepted last: a share of\n"
+    "# its loss, or a difference of the C-index.",
+    "privacy_audit": "Whether a plan may attack its own models with this hospital's subjects, to\n"
+    "# measure what they tell of who trained them; only counts leave.",
     "update_norm_max": "Largest L2 norm of a model update.",
     "plan_rounds_max": "Largest number of training rounds in one plan.",
     "statistics": "Statistics that are answered beside an experiment, where the plan names them.",
@@ -73,8 +82,11 @@ class Policy:
     subjects_min: int = 10
     sites_min: int = 3
     endpoints: tuple[str, ...] = ("pfs", "os", "response", "early_failure")
-    releases: tuple[str, ...] = ("counts", "site-results", "table-1")
+    releases: tuple[str, ...] = ("counts", "site-results", "table-1", "votes", "passport")
     secure_sum: str = "required"
+    vote_by: str = "loss"
+    vote_worse_max: float = 0.1
+    privacy_audit: bool = False
     update_norm_max: float = 10.0
     plan_rounds_max: int = 500
     statistics: tuple[str, ...] = STATISTICS
@@ -138,6 +150,11 @@ class Policy:
                 f"The plan brings code of its own ({plan.model.code}); "
                 "this hospital runs installed networks only."
             )
+        if plan.audit.references and not self.privacy_audit:
+            found.append(
+                "The plan attacks its own models to measure privacy; "
+                "this hospital allows no such audit (privacy_audit)."
+            )
         if plan.intended_use != "research":
             found.append(f"The plan's use is '{plan.intended_use}'; only research is allowed.")
         return tuple(found)
@@ -166,7 +183,7 @@ def first_policy(*, phantom: bool) -> Policy:
     if not phantom:
         return Policy()
     releases = (*Policy().releases, "local-model", "site-coefficients")
-    return Policy(releases=releases, custom_code=True)
+    return Policy(releases=releases, custom_code=True, privacy_audit=True)
 
 
 def write_policy(policy: Policy, path: Path) -> None:
@@ -265,7 +282,12 @@ def _beyond_types(values: Mapping[str, Any]) -> list[str]:
     """Say what is wrong with values of the right type."""
     hours, days = values["compute_hours"], values["compute_days"]
     found = list(window.mistakes(hours, days, values["time_zone"]))
-    choices = (("isolation_min", LEVELS), ("privacy_min", PRIVACY), ("secure_sum", SECURE_SUM))
+    choices = (
+        ("isolation_min", LEVELS),
+        ("privacy_min", PRIVACY),
+        ("secure_sum", SECURE_SUM),
+        ("vote_by", VOTE_BY),
+    )
     for name, allowed in choices:
         if values[name] not in allowed:
             found.append(f"'{name}' is {values[name]!r}, expected one of {', '.join(allowed)}")

@@ -28,11 +28,13 @@ def edition_of(subjects: tuple[str, ...]) -> str:
 
 
 def round_of(request: Request) -> str | None:
-    """Name the round of a fit that a request trains, or None if it trains nothing."""
-    if request.kind != "train":
+    """Name the round of a fit that a request trains or votes on, or None if it does neither."""
+    if request.kind not in ("train", "vote"):
         return None
     choice = request.body.get("select")
     fold = choice.get("fold") if isinstance(choice, dict) else choice
+    if isinstance(choice, dict) and choice.get("half") is not None:
+        fold = f"half {choice['half']!r:.40}"
     release = request.body.get("release") or "sum"
     parts = request.step.split("/")
     if parts[0] == "statistics":

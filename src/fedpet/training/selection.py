@@ -14,6 +14,8 @@ from fedpet.errors import UpdateError
 from fedpet.plan import Plan
 
 Rows = NDArray[np.intp]
+SIDES = ("in", "out")
+OTHER = {"train": "test", "test": "train", "in": "out", "out": "in"}
 
 
 def select(cohort: Cohort, plan: Plan, choice: Mapping[str, Any]) -> Rows:
@@ -23,7 +25,9 @@ def select(cohort: Cohort, plan: Plan, choice: Mapping[str, Any]) -> Rows:
         cohort: The site's cohort.
         plan: The plan; its seed and number of folds decide who is held out.
         choice: `part` (`all`, `train` or `test`), `fold` (one of the plan's if the part is not
-            `all`) and `members` (sites of a pooled cohort, or None); of a statistic also `complete`
+            `all`) and `members` (sites of a pooled cohort, or None); `guard` (`in` or `out`: who
+            judges candidates, or does not) and `half` (number and `in` or `out`: a random half of
+            the privacy audit), where the plan has them; of a statistic also `complete`
             (columns that must be known) and `where` (`column`, `low`, `high`: low <= value < high).
 
     Returns:
@@ -48,6 +52,7 @@ def select(cohort: Cohort, plan: Plan, choice: Mapping[str, Any]) -> Rows:
         chosen &= (held_out == fold) == (part == "test")
     elif part != "all":
         raise UpdateError(f"Subjects cannot be selected by part '{part}'.")
+    chosen &= _guards(cohort, plan, choice) & _half(cohort, plan, choice)
     return np.flatnonzero(chosen & _analysed(cohort, plan, choice))
 
 
@@ -64,6 +69,50 @@ def _analysed(cohort: Cohort, plan: Plan, choice: Mapping[str, Any]) -> NDArray[
             value < (np.inf if high is None else high)
         )
     return chosen
+
+
+def _guards(cohort: Cohort, plan: Plan, choice: Mapping[str, Any]) -> NDArray[np.bool_]:
+    """Return who is on the asked side of those kept to judge candidates."""
+    side = choice.get("guard")
+    if side is None:
+        return np.ones(len(cohort.subjects), bool)
+    if not plan.acceptance.every or side not in SIDES:
+        raise UpdateError("The plan keeps no subjects apart to judge its models.")
+    share = plan.acceptance.guard_share
+    drawn = [drawn_of(name, f"guard/{plan.seed}") < share for name in cohort.subjects]
+    chosen: NDArray[np.bool_] = np.array(drawn, bool) == (side == "in")
+    return chosen
+
+
+def _half(cohort: Cohort, plan: Plan, choice: Mapping[str, Any]) -> NDArray[np.bool_]:
+    """Return who is on the asked side of a random half of the privacy audit."""
+    half = choice.get("half")
+    if half is None:
+        return np.ones(len(cohort.subjects), bool)
+    number, side = half
+    if type(number) is not int or not 0 <= number <= plan.audit.references or side not in SIDES:
+        raise UpdateError("The plan's privacy audit has no such half.")
+    if not plan.audit.references:
+        raise UpdateError("The plan attacks no models; it has no halves.")
+    chosen: NDArray[np.bool_] = in_half(cohort, plan, number) == (side == "in")
+    return chosen
+
+
+def in_half(cohort: Cohort, plan: Plan, number: int) -> NDArray[np.bool_]:
+    """Return who is in a random half of the privacy audit, [subjects]."""
+    name = f"half/{plan.seed}/{number}"
+    return np.array([drawn_of(one, name) < 0.5 for one in cohort.subjects], bool)
+
+
+def drawn_of(pseudonym: str, name: str) -> float:
+    """Return a number from 0 to 1 that depends on the subject and the name of the draw only.
+
+    Examples:
+        >>> 0 <= drawn_of("a41f", "guard/1") < 1
+        True
+    """
+    digest = hashlib.sha256(f"{name}/{pseudonym}".encode()).digest()
+    return int.from_bytes(digest[:8], "little") / 2**64
 
 
 def fold_of(pseudonym: str, *, seed: int, folds: int) -> int:
@@ -86,15 +135,22 @@ def subjects_behind(cohort: Cohort, plan: Plan, body: Mapping[str, Any]) -> int:
 
 
 def subjects_left_out(cohort: Cohort, plan: Plan, body: Mapping[str, Any]) -> int:
-    """Count the subjects that a request's fold leaves out of an answer.
+    """Count the subjects that a request's fold, guard or half leaves out of an answer.
 
-    The sum over them could be found by subtracting the answer from that over all subjects.
+    The sum over them could be found by subtracting the answer from that over all subjects. Where
+    several of these narrow a request, the fewest that one of them leaves out, but not nobody.
     """
     choice = body["select"]
-    other = {"train": "test", "test": "train"}.get(choice.get("part"))
-    if other is None:
-        return 0
-    return _known(cohort, select(cohort, plan, {**choice, "part": other}), body)
+    others = []
+    if (part := OTHER.get(choice.get("part"))) is not None:
+        others.append({**choice, "part": part})
+    if choice.get("guard") in SIDES:
+        others.append({**choice, "guard": OTHER[choice["guard"]]})
+    if choice.get("half") is not None:
+        number, side = choice["half"]
+        others.append({**choice, "half": [number, OTHER.get(side)]})
+    left_out = [_known(cohort, select(cohort, plan, other), body) for other in others]
+    return min((count for count in left_out if count), default=0)
 
 
 def _known(cohort: Cohort, rows: Rows, body: Mapping[str, Any]) -> int:

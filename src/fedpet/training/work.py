@@ -11,6 +11,7 @@ from fedpet.cohort.samples import Cohort
 from fedpet.parameters import Array, Parameters
 from fedpet.plan import Plan
 from fedpet.training import (
+    accepting,
     cox,
     curves,
     describe,
@@ -36,6 +37,9 @@ WORK: Mapping[str, Work] = {
     "risks": evaluate.risks,
     "evaluate": evaluate.evaluate,
     "concordance": evaluate.concordance,
+    "score": accepting.score,
+    "vote": accepting.vote,
+    "attest": statistics.count,  # the node signs what it knows itself; the count stays there
     "slope": judging.slope,
     "follow-up": judging.follow_up,
     "site-performance": judging.own_performance,
