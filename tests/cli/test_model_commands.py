@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from federated import OPEN, federation, small_hospitals, small_plan, walk
+from federated import DEFAULT, federation, small_hospitals, small_plan, walk
 from fedpet import plan as plans
 from fedpet.cli.main import run
 from fedpet.cli.run_files import RunFiles, keep
@@ -29,7 +29,7 @@ def kept(tmp_path_factory):
         evaluation=plans.Evaluation(folds=3, bootstrap=2, baselines=()),
         acceptance=plans.Acceptance(every=1, guard_share=0.4, accepts_min=0.0, loss_rise_max=5.0),
     )
-    rules = replace(OPEN, sites_min=2, releases=("counts", "votes", "passport"), subjects_min=4)
+    rules = replace(DEFAULT, releases=("counts", "votes", "passport"), subjects_min=4)
     signs = dict.fromkeys(hospitals, rules)
     signs["site-2"] = replace(rules, releases=("counts", "votes"))
     with federation(folder / "nodes", plan, hospitals, policies=signs) as execution:

@@ -121,6 +121,19 @@ def _releases(plan: Plan) -> tuple[str, ...]:
             f"{_times(plan.evaluation.folds, 'time')}: a network trained there only "
             "(release 'local-model'), to compare federated with local training."
         )
+    if plan.acceptance.every:
+        judged = sum(
+            plan.acceptance.due(number + 1, plan.training.rounds)
+            for number in range(plan.training.rounds)
+        )
+        told.append(
+            f"{_times(judged * (plan.evaluation.folds + 1), 'time')}: whether it accepts a "
+            "candidate for the global model, one signed bit (release 'votes')."
+        )
+    told.append(
+        "Once at the end: its signed statement on the models, with its cohort's fingerprint "
+        "(release 'passport')."
+    )
     return (*told, "The hospital's policy allows or refuses each; the plan goes on without it.")
 
 
@@ -140,7 +153,23 @@ def _judged(plan: Plan) -> tuple[str, ...]:
         "tmtv": "total metabolic tumour volume alone",
     }
     beside = [words[name] for name in evaluation.baselines]
-    return (scheme, *([f"Beside: {_listed(beside)}."] if beside else []))
+    rules = plan.acceptance
+    guarded = (
+        f"While it is trained, the network is judged every {_times(rules.every, 'round')} on "
+        f"{rules.guard_share:.0%} of each hospital's subjects, who are kept out of training; with "
+        f"fewer than {rules.accepts_min:.0%} of the votes, or a mean loss that rose by more than "
+        f"{rules.loss_rise_max:.0%}, it goes back to the model accepted last.",
+    )
+    attacked = (
+        f"The plan attacks its own models: {plan.audit.references + 1} networks are trained on "
+        "random halves of the subjects, to count how often membership can be told.",
+    )
+    return (
+        scheme,
+        *(guarded if rules.every else ()),
+        *(attacked if plan.audit.references else ()),
+        *([f"Beside: {_listed(beside)}."] if beside else []),
+    )
 
 
 def _times(number: int, one: str, more: str = "") -> str:

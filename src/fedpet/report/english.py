@@ -95,6 +95,12 @@ ENGLISH: Mapping[str, str] = {
     "left:models trained at one hospital (comparison on phantoms)": "Models trained at one "
     "hospital (comparison on phantoms)",
     "left:a hospital's own results (named release)": "A hospital's own results (named release)",
+    "left:sums of losses that judge a candidate": "Sums of losses that judge a candidate",
+    "left:a hospital's vote on a candidate (named release, one bit)": "A hospital's vote on a "
+    "candidate (named release, one bit)",
+    "left:a hospital's signed statement on the models (named release)": "A hospital's signed "
+    "statement on the models (named release)",
+    "timing:Acceptance of models": "Acceptance of models",
     "timing:Counting and scaling": "Counting and scaling",
     "timing:Cox models": "Cox models",
     "timing:Network, federated": "Network, federated",
@@ -262,6 +268,19 @@ ENGLISH: Mapping[str, str] = {
     "rounds.",
     "training_note": "Thick: the model that is kept, trained at all hospitals. Thin: the models "
     "of the folds, used for evaluation only.",
+    "acceptance_caption": "Hospitals' votes on candidates for the network",
+    "acceptance_note": "Judged on subjects that no network was trained on; who a fold holds out "
+    "does not vote. Mean loss over all hospitals, summed over endpoints.",
+    "votes": "Votes that accept",
+    "outcome_of_vote": "Outcome",
+    "votes_of": "{accepts} of {votes}",
+    "loss_before": "Loss before",
+    "loss_after": "Loss after",
+    "verdict_accepted": "accepted",
+    "verdict_votes": "rejected: too few votes",
+    "verdict_loss": "rejected: the mean loss rose",
+    "back_to": "back to round {round}",
+    "back_first": "back to the untrained network",
     "training_none": "No training by rounds is recorded.",
     "kept": "kept",
     "loss": "Loss",

@@ -114,6 +114,12 @@ _SENTENCES: Mapping[str, str] = {
     "seul hôpital (comparaison sur fantômes)",
     "left:a hospital's own results (named release)": "Résultats propres à un hôpital (diffusion "
     "nommée)",
+    "left:sums of losses that judge a candidate": "Sommes de pertes qui jugent un candidat",
+    "left:a hospital's vote on a candidate (named release, one bit)": "Vote d’un hôpital sur un "
+    "candidat (diffusion nommée, un bit)",
+    "left:a hospital's signed statement on the models (named release)": "Déclaration signée d’un "
+    "hôpital sur les modèles (diffusion nommée)",
+    "timing:Acceptance of models": "Acceptation des modèles",
     "timing:Counting and scaling": "Comptages et mise à l’échelle",
     "timing:Cox models": "Modèles de Cox",
     "timing:Network, federated": "Réseau fédéré",
@@ -287,6 +293,20 @@ _SENTENCES: Mapping[str, str] = {
     "tours.",
     "training_note": "Trait épais : le modèle conservé, entraîné dans tous les hôpitaux. Traits "
     "fins : les modèles des plis, qui ne servent qu’à l’évaluation.",
+    "acceptance_caption": "Votes des hôpitaux sur les candidats du réseau",
+    "acceptance_note": f"Jugés sur des sujets qui n’ont servi à entraîner aucun réseau{WIDE}; ceux "
+    "qu’un pli met de côté ne votent pas. Perte moyenne sur tous les hôpitaux, sommée sur les "
+    "critères.",
+    "votes": "Votes favorables",
+    "outcome_of_vote": "Issue",
+    "votes_of": "{accepts} sur {votes}",
+    "loss_before": "Perte avant",
+    "loss_after": "Perte après",
+    "verdict_accepted": "accepté",
+    "verdict_votes": f"rejeté{WIDE}: trop peu de votes",
+    "verdict_loss": f"rejeté{WIDE}: la perte moyenne a augmenté",
+    "back_to": "retour au tour {round}",
+    "back_first": "retour au réseau non entraîné",
     "training_none": "Aucun entraînement par tours n’est enregistré.",
     "kept": "conservé",
     "loss": "Perte",

@@ -109,6 +109,7 @@ def render(
             forests=hospitals.forests(opened, words, primary),
             forest_lead=_forest_lead(opened, words),
             training=models.training(opened, words),
+            acceptance=models.acceptance(opened, words),
             participation=hospitals.participation(opened, words),
             hazards=_hazards(opened, words),
             cohort=hospitals.cohort(opened, words),

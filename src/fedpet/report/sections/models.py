@@ -5,7 +5,7 @@ from __future__ import annotations
 from fedpet.report.charts import round_curves, scales, strips
 from fedpet.report.document import Estimate, Json, Results, number, numbers, text
 from fedpet.report.sections.curves import Figure
-from fedpet.report.sections.tables import StripRow, StripTable
+from fedpet.report.sections.tables import StripRow, StripTable, TextTable
 from fedpet.report.words import Words
 
 NETWORK = "network-federated"
@@ -69,6 +69,49 @@ def _variable(name: str, words: Words) -> str:
     if rest == "missing":
         return words("variable_missing", variable=words.named("variable", known))
     return words.named("variable", name)
+
+
+def acceptance(results: Results, words: Words) -> TextTable | None:
+    """List how candidates for the federated network were judged, by fold and round."""
+    listed = []
+    for row in results.rows("acceptance"):
+        fold = number(row.get("fold"))
+        back = number(row.get("back_to")) or 0.0
+        why = text(row.get("why"))
+        if why not in ("accepted", "votes", "loss"):
+            continue
+        verdict = words(f"verdict_{why}")
+        if why != "accepted":
+            verdict += ", " + (words("back_to", round=round(back)) if back else words("back_first"))
+        listed.append(
+            (
+                words("kept") if fold is None else words("fold_number", n=round(fold) + 1),
+                words.number(number(row.get("round")) or 0),
+                words(
+                    "votes_of",
+                    accepts=round(number(row.get("accepts")) or 0),
+                    votes=round(number(row.get("votes")) or 0),
+                ),
+                words.number(number(row.get("loss_before")) or 0.0, 3),
+                words.number(number(row.get("loss")) or 0.0, 3),
+                verdict,
+            )
+        )
+    if not listed:
+        return None
+    return TextTable(
+        caption=words("acceptance_caption"),
+        heads=(
+            (words("model"), False),
+            (words("round"), True),
+            (words("votes"), True),
+            (words("loss_before"), True),
+            (words("loss_after"), True),
+            (words("outcome_of_vote"), False),
+        ),
+        rows=tuple(listed),
+        note=words("acceptance_note"),
+    )
 
 
 def training(results: Results, words: Words) -> Figure | None:
