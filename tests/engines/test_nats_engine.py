@@ -12,7 +12,7 @@ import pytest
 
 import federated
 from engine_answers import answering, replies, request
-from fedpet.engines.nats import keys
+from fedpet.engines.nats import keys, subjects
 from fedpet.engines.nats.authority import Authority
 from fedpet.engines.nats.connection import Credentials, connected
 from fedpet.engines.nats.enrolment import join
@@ -230,3 +230,38 @@ def test_a_site_changes_its_keys_and_the_old_ones_open_nothing(tmp_path):
         with pytest.raises(RefusalError, match="does not know this key"):
             asyncio.run(enter(old[1]))
         asyncio.run(enter(files.seed()))
+
+
+def test_a_site_that_is_not_approved_or_is_another_reads_and_writes_nothing(tmp_path):
+    """The broker enforces it; a curious member sees its own subjects only."""
+    with federation(tmp_path, {"a": answering("a")}) as made:
+        invitation = made.invite("b", approved=False)
+        identity = Identity.load_or_create(tmp_path / "b" / "identity.pem")
+        seed = keys.load_or_create(tmp_path / "b" / "broker.nk")
+        door = invitation.door()
+        asyncio.run(join(invitation, door=door, identity=identity, seed=seed))
+        time.sleep(1)  # the broker reads its new settings
+
+        async def peep(member: str, seed: str) -> list[bytes]:
+            heard: list[bytes] = []
+
+            async def note(message) -> None:
+                heard.append(message.data)
+
+            async with connected(door, Credentials(member=member, seed=seed)) as client:
+                for subject in ("fedpet.>", "$JS.>", "_INBOX.>", "_INBOX.coordinator.>"):
+                    await client.subscribe(subject, cb=note)
+                asked = f"$JS.API.CONSUMER.MSG.NEXT.{subjects.ASKS}.{'b' if member == 'a' else 'a'}"
+                await client.publish(asked, b"")
+                await client.publish(subjects.answer("c", "test"), b"forged")
+                await client.publish(f"$JS.API.STREAM.PURGE.{subjects.CHUNKS}", b"")
+                await client.flush()
+                await asyncio.sleep(1)
+            return heard
+
+        with made.engine() as engine:
+            spying = threading.Thread(target=lambda: replies(engine, [request("a")]))
+            spying.start()
+            assert asyncio.run(peep("b", seed)) == []
+            spying.join(30)
+            assert asyncio.run(peep("a", made.enrolled["a"].seed)) == []

@@ -179,8 +179,10 @@ class Home:
         for invitation in self.members.invitations():
             users[invitation.nkey] = subjects.of_invitation(invitation.id)
         for site in self.members.sites():
-            if site.nkey is not None and site.state != "revoked":
-                users[site.nkey] = subjects.of_site(site.name)
+            if site.nkey is None or site.state == "revoked":
+                continue
+            member = site.state in MEMBERS
+            users[site.nkey] = (subjects.of_site if member else subjects.of_candidate)(site.name)
         return users
 
     def sites(self) -> Mapping[str, Member]:

@@ -105,6 +105,11 @@ def of_site(site: str) -> Permissions:
     )
 
 
+def of_candidate(site: str) -> Permissions:
+    """Return what a site may do that joined and is not approved: greet, and hear that it waits."""
+    return Permissions(publish=(hello(site),), subscribe=(f"{inbox(site)}.>",))
+
+
 def of_invitation(invitation: str) -> Permissions:
     """Return what the holder of an invitation may do: ask to join, and hear the answer."""
     return Permissions(publish=(join(invitation),), subscribe=(f"{inbox(invitation)}.>",))
