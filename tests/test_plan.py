@@ -123,7 +123,7 @@ def test_whole_numbers_may_stand_for_decimal_ones():
         (MINIMAL + "\n[training]\naugment = 1\n", '"augment" in [training] is 1'),
         (MINIMAL + "\n[training]\nrounds = 2026-01-01\n", '"rounds" in [training]'),
         (MINIMAL + "\n[evaluation]\nbaselines = ['magic']\n", '"baselines" in [evaluation]'),
-        (MINIMAL + "\n[strategy]\nname = 'scaffold'\n", "\"name\" in [strategy] is 'scaffold'"),
+        (MINIMAL + "\n[strategy]\nname = 'fedsgd'\n", "\"name\" in [strategy] is 'fedsgd'"),
         (
             MINIMAL + f"\n[evaluation]\nbaselines = ['tmtv']\n[sites]\nnames = {['a'] * 2000}\n",
             "; it should have at most 1000 items, not 2000",
@@ -164,6 +164,15 @@ def test_all_mistakes_are_told_at_once():
         ({"inputs": replace(PLAN.inputs, log=("ldh",))}, "inputs.log"),
         ({"inputs": replace(PLAN.inputs, clinical=("nlr", "nlr"))}, "inputs.clinical"),
         ({"inputs": Inputs(clinical=("nlr",), biomarkers=())}, "evaluation.baselines"),
+        ({"strategy": plans.Strategy(name="fedadam", server_rate=1.0)}, "strategy.server_rate"),
+        ({"strategy": plans.Strategy(name="fedbn")}, "strategy.name"),
+        (
+            {
+                "strategy": plans.Strategy(name="scaffold"),
+                "privacy": plans.Privacy(differential_privacy="local"),
+            },
+            "strategy.name",
+        ),
     ],
 )
 def test_what_cannot_be_true_together_is_told_by_its_key(changes, key):

@@ -153,6 +153,7 @@ def weight_of(name: str) -> str:
         >>> weight_of("heads.pfs.bias"), weight_of("encoder.stem.weight")
         ('weight.pfs', 'weight.shared')
     """
+    name = name.removeprefix("control.")
     if name.startswith("heads."):
         return f"weight.{name.split('.')[1]}"
     return "weight.shared"

@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import Annotated, Literal, TypeAlias, get_args
 
-from annotated_types import Ge, Gt, Le, Len
+from annotated_types import Ge, Gt, Le, Len, Lt
 
 Name: TypeAlias = Annotated[str, Len(1, 80)]
 Count: TypeAlias = Annotated[int, Ge(1), Le(100_000)]
@@ -32,6 +32,11 @@ ENDPOINT = re.compile(r"[\w-]+")
 # A researcher's own network: a file beside the plan, and a class in it.
 CODE = re.compile(r"[A-Za-z_][\w-]*\.py:[A-Za-z_]\w*")
 SOURCE_LENGTH_MAX = 200_000
+# Strategies that leave the sites' own work as it is.
+SERVER_ONLY = ("fedavg", "fedavgm", "fedadam", "fedyogi")
+PERSONAL = ("fedbn", "ditto")
+ADAPTIVE_RATE_MAX = 0.1
+
 UNSEEN = ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")
 
 # Strict at the door: no unknown key, no silent conversion, no infinity.
@@ -136,9 +141,16 @@ class Training:
         rounds: Rounds of the federation.
         local_epochs: Passes over the site's subjects in a round.
         batch_size: Subjects in a step.
-        learning_rate: Of AdamW, at the first round; cosine decay to a tenth at the last.
+        learning_rate: Of AdamW, at the first round.
         weight_decay: Of AdamW.
-        augment: Whether images are flipped, shifted, scaled and noised.
+        augment: Whether images are changed a little in every pass.
+        schedule: Learning rate over the rounds: `cosine`, to a tenth at the last, or `constant`.
+        optimiser: What AdamW remembers is `reset` in every round, or `kept` at the site.
+        gradient_norm_max: A step's gradient is scaled down to this L2 norm.
+        accumulate: Parts in which a step's subjects go through the network, to save memory.
+        patience: Rounds without a better validation loss after which training stops, and the
+            best model is taken; 0: all rounds are run.
+        validation_share: Share of each site's training subjects kept for that, if `patience`.
     """
 
     __pydantic_config__ = DOOR
@@ -149,16 +161,48 @@ class Training:
     learning_rate: Positive = 2e-3
     weight_decay: NotNegative = 1e-3
     augment: bool = True
+    schedule: Literal["cosine", "constant"] = "cosine"
+    optimiser: Literal["reset", "kept"] = "reset"
+    gradient_norm_max: Positive = 5.0
+    accumulate: Annotated[int, Ge(1), Le(1024)] = 1
+    patience: Annotated[int, Ge(0), Le(1000)] = 0
+    validation_share: Annotated[float, Ge(0.05), Le(0.5)] = 0.2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Strategy:
-    """How sums become the next model: `fedavg`, with the step along the mean."""
+    """How sums become the next model, and what each site does for it.
+
+    Args:
+        name: `fedavg`, the mean change; `fedavgm`, `fedadam`, `fedyogi`, an optimiser on that
+            mean; `fedprox`, sites are held near the global model; `fednova`, the change for each
+            step, whatever the number of steps; `scaffold`, sites are steered by what the others'
+            gradients were; `fedbn`, normalisation layers stay at each site; `ditto`, each site
+            keeps a model of its own beside the global one.
+        server_rate: Step along the mean; of `fedadam` and `fedyogi` 0.1 at most, because they
+            move every weight by some such length.
+        momentum: Share of the former step that is kept: `fedavgm`, `fedadam`, `fedyogi`.
+        second_moment: The same for squared changes: `fedadam`, `fedyogi`.
+        adaptivity: What is added to the root of squared changes: `fedadam`, `fedyogi`.
+        proximal: mu of the penalty mu/2 * |w - global w|^2: `fedprox`; of a site's own model:
+            `ditto`.
+        weights: What a site counts by: `subjects`, `events`, or `equal`.
+        sites_share: Share of the sites that train in a round, drawn from the plan's seed.
+    """
 
     __pydantic_config__ = DOOR
 
-    name: Literal["fedavg"] = "fedavg"
+    name: Literal[
+        "fedavg", "fedavgm", "fedadam", "fedyogi", "fedprox", "fednova",
+        "scaffold", "fedbn", "ditto",
+    ] = "fedavg"  # fmt: skip
     server_rate: Positive = 1.0
+    momentum: Annotated[float, Ge(0), Lt(1)] = 0.9
+    second_moment: Annotated[float, Ge(0), Lt(1)] = 0.99
+    adaptivity: Positive = 1e-3
+    proximal: NotNegative = 0.01
+    weights: Literal["subjects", "events", "equal"] = "subjects"
+    sites_share: Annotated[float, Gt(0), Le(1)] = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -212,7 +256,8 @@ class Evaluation:
             `held-out-subjects` (each hospital holds out a share of its subjects).
         folds: Number of folds; as many as sites means leave-one-site-out.
         baselines: What stands beside the federated models: `pooled` (allowed on phantoms or
-            permitted data), `local`, `clinical-cox`, `tmtv`.
+            permitted data), `local`, `ensemble` (the mean prediction of the local models),
+            `clinical-cox`, `tmtv`.
         bootstrap: Poisson bootstrap replicates, drawn at the site.
         site_results: Whether each hospital's own C-index is asked for (its policy may refuse).
     """
@@ -221,7 +266,7 @@ class Evaluation:
 
     scheme: Literal["held-out-sites", "held-out-subjects"] = "held-out-sites"
     folds: Annotated[int, Ge(2), Le(1000)] = 3
-    baselines: tuple[Literal["pooled", "local", "clinical-cox", "tmtv"], ...] = (
+    baselines: tuple[Literal["pooled", "local", "ensemble", "clinical-cox", "tmtv"], ...] = (
         "pooled",
         "local",
         "clinical-cox",
@@ -364,6 +409,7 @@ def contradictions(plan: Plan) -> tuple[tuple[str, str], ...]:
         *_about_code(plan.model),
         *_about_inputs(plan.inputs, plan.evaluation),
         *_about_sites(plan.sites),
+        *_about_strategy(plan),
         *_about_privacy(plan),
         *_about_acceptance(plan),
         *_twice("statistics.allowed", plan.statistics.allowed),
@@ -436,6 +482,31 @@ def _about_harmonising(inputs: Inputs, evaluation: Evaluation) -> list[tuple[str
     if inputs.harmonise_to and evaluation.scheme == "held-out-sites":
         why = "A hospital that is held out cannot be the one that others are moved to."
         found.append(("inputs.harmonise_to", why))
+    return found
+
+
+def _about_strategy(plan: Plan) -> list[tuple[str, str]]:
+    strategy, noise = plan.strategy, plan.privacy.differential_privacy
+    found = []
+    if strategy.name in ("fedadam", "fedyogi") and strategy.server_rate > ADAPTIVE_RATE_MAX:
+        why = f"{strategy.name} moves every weight by about this length; at most 0.1."
+        found.append(("strategy.server_rate", why))
+    if strategy.name in PERSONAL and plan.evaluation.scheme == "held-out-sites":
+        why = f"{strategy.name} keeps a part of the model at each hospital; a hospital that is "
+        why += "held out has none. Set evaluation.scheme to held-out-subjects."
+        found.append(("strategy.name", why))
+    if noise == "none":
+        return found
+    able = SERVER_ONLY if noise == "local" else ("fedavg",)
+    if strategy.name not in able:
+        why = f"With {noise} noise the strategy is one of {', '.join(able)}."
+        found.append(("strategy.name", why))
+    if plan.training.optimiser != "reset":
+        found.append(("training.optimiser", "With noise, the optimiser begins anew."))
+    if plan.training.patience:
+        found.append(("training.patience", "With noise, no loss is told; nothing can stop early."))
+    if strategy.weights != "subjects":
+        found.append(("strategy.weights", "With noise, sites count by subjects."))
     return found
 
 

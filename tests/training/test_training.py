@@ -78,7 +78,7 @@ def gradients(cohort: Cohort, endpoint: str) -> dict[str, np.ndarray]:
     samples = samples_of(cohort, PLAN, np.arange(len(cohort.subjects)), design)
     network = loop.network_of(PLAN, covariates=4, image_shape=(2, 32, 16))
     loop.load_model(network, {f"model.{name}": array for name, array in start().items()})
-    edges = torch.from_numpy(loop.edges_days(PLAN).astype(np.float32))
+    edges = loop.edges_of(PLAN)
     losses = loop.losses_of(network(samples.images, samples.covariates), samples, edges)
     network.zero_grad()
     losses[endpoint].sum().backward()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fedpet.cli.code_words import code_in_words
 from fedpet.cli.privacy_words import privacy_in_words
+from fedpet.cli.strategy_words import kept_in_words, strategy_in_words, trained_in_words
 from fedpet.plan import Plan, fingerprint
 
 Chapter = tuple[str, tuple[str, ...]]
@@ -81,6 +82,8 @@ def _computed(plan: Plan) -> tuple[str, ...]:
         f"{network} on projections and table: "
         f"{training.rounds} rounds, {_times(training.local_epochs, 'pass', 'passes')} over each "
         f"hospital's subjects in a round.",
+        *trained_in_words(training),
+        *strategy_in_words(plan.strategy),
     )
 
 
@@ -109,6 +112,7 @@ def _leaves(plan: Plan) -> tuple[str, ...]:
         "Once at the end: prediction errors and concordant pairs for each model and endpoint, "
         f"with {plan.evaluation.bootstrap} bootstrap replicates.",
         *(besides if statistics.allowed else ()),
+        *kept_in_words(plan),
     )
 
 
@@ -116,7 +120,7 @@ def _releases(plan: Plan) -> tuple[str, ...]:
     told = ["Once: how many subjects and events it has (release 'counts')."]
     if plan.evaluation.site_results:
         told.append("Once: its own C-index (release 'site-results').")
-    if "local" in plan.evaluation.baselines:
+    if {"local", "ensemble"} & set(plan.evaluation.baselines):
         told.append(
             f"{_times(plan.evaluation.folds, 'time')}: a network trained there only "
             "(release 'local-model'), to compare federated with local training."
@@ -149,6 +153,7 @@ def _judged(plan: Plan) -> tuple[str, ...]:
         "pooled": "the network trained on everybody's data in one place (phantoms, or where every "
         "hospital permits it)",
         "local": "networks trained at one hospital alone",
+        "ensemble": "the mean prediction of networks trained at one hospital alone",
         "clinical-cox": "a Cox model on the table only",
         "tmtv": "total metabolic tumour volume alone",
     }

@@ -16,10 +16,11 @@ from fedpet.federation.asking import Execution, Question, answered, ask, by_site
 from fedpet.federation.newton_walk import DropoutError, climb
 from fedpet.federation.preparation import Fold
 from fedpet.federation.private import train_with_noise
-from fedpet.federation.records import Record, RoundClosed
-from fedpet.federation.strategies import strategy_of
+from fedpet.federation.records import Record
+from fedpet.federation.rounds import train_rounds
+from fedpet.federation.strategies import FedAvg
 from fedpet.parameters import Array
-from fedpet.plan import Plan
+from fedpet.plan import PERSONAL, Plan
 from fedpet.survival import cox
 from fedpet.survival.baseline import piecewise_hazard
 from fedpet.survival.newton import CoxFit
@@ -31,13 +32,15 @@ class Fitted:
     """A model as it travels to where it is judged.
 
     Args:
-        kind: `cox` or `network`.
+        kind: `cox`, `network`, or `ensemble` of networks.
         columns: Covariates that it reads, before preprocessing.
         endpoints: What it predicts.
-        arrays: `prep.*`, and `cox.*` or `model.*`.
+        arrays: `prep.*`, and `cox.*`, `model.*` or `member.<number>.model.*`.
         sites: For a Cox model, the sites whose subjects it was fitted on.
         cdf: Distribution function of its risks over the training subjects, by endpoint, at
             `DISTRIBUTION_BINS` + 1 equally spaced risks; maps a risk to the share below it.
+        fit: Name of the fit that a part of the model was kept at sites in; empty for none.
+        kept: The round that each such site kept its part of.
     """
 
     kind: str
@@ -46,6 +49,14 @@ class Fitted:
     arrays: Mapping[str, Array]
     sites: tuple[str, ...] = ()
     cdf: Mapping[str, Array] = field(default_factory=dict)
+    fit: str = ""
+    kept: Mapping[str, int] = field(default_factory=dict)
+
+    def kept_at(self, site: str) -> dict[str, Any]:
+        """Return what a question says of the part of the model that a site keeps."""
+        if site not in self.kept:
+            return {}
+        return {"fit": self.fit, "kept": self.kept[site]}
 
     def prep(self) -> Preprocessing:
         """Return the scaling and imputation that the model carries."""
@@ -208,44 +219,40 @@ def train_federated(
         scaling = _prefixed("prep.", prep.to_arrays())
         noisy = yield from train_with_noise(run, fold, body, scaling, initial)
         return _network(plan, prep, noisy), []
-    strategy = strategy_of(plan.strategy)
-    arrays = _prefixed("prep.", prep.to_arrays())
-    model = dict(initial)
-    losses: list[float] = []
-    folds = plan.evaluation.folds
-    for number in range(1, plan.training.rounds + 1):
-        closed = yield from ask(
-            run,
-            Question(
-                step=f"{fold.path}/network/round-{number:03d}",
-                label=f"Network, {fold.label}, round {number}",
-                kind="train",
-                sites=fold.train_sites,
-                body={
-                    "round": number,
-                    "columns": list(prep.columns),
-                    "select": fold.training(),
-                },
-                arrays={**arrays, **_prefixed("model.", model)},
-                total=float(subjects),
-            ),
-        )
-        model = strategy.next_model(model, closed.arrays)
-        loss = _loss(closed.arrays)
-        losses += [] if loss is None else [loss]
-        yield RoundClosed(
-            label=f"Network, {fold.label}",
-            fold=fold.index,
-            folds=folds,
-            round=number,
-            rounds=plan.training.rounds,
-            sites=len(answered(closed)),
-            loss=loss,
-            seconds=closed.seconds,
-        )
-        if guard is not None:
-            model = dict((yield from guard.after_round(run, number, model)))
-    return _network(plan, prep, model), losses
+    trained = yield from train_rounds(
+        run,
+        fold,
+        prep.columns,
+        _prefixed("prep.", prep.to_arrays()),
+        initial,
+        subjects=subjects,
+        guard=guard,
+    )
+    network = _network(plan, prep, trained.model)
+    if plan.strategy.name in PERSONAL:
+        network = replace(network, fit=fold.path, kept=trained.kept)
+    return network, trained.losses
+
+
+def networks_of(network: Fitted, plan: Plan) -> tuple[Fitted, Fitted | None]:
+    """Part what a site keeps beside the global model (Ditto) from the global model.
+
+    What it keeps of the global model (FedBN) stays a part of it.
+    """
+    if plan.strategy.name != "ditto":
+        return network, None
+    return replace(network, fit="", kept={}), network
+
+
+def ensemble_of(members: Mapping[str, Fitted]) -> Fitted:
+    """Return the model that predicts the mean of what models trained alone predict."""
+    arrays: dict[str, Array] = {}
+    for number, site in enumerate(sorted(members)):
+        for name, array in members[site].arrays.items():
+            inside = name.startswith("model.")
+            arrays[f"member.{number:04d}.{name}" if inside else name] = array
+    first = members[min(members)]
+    return replace(first, kind="ensemble", arrays=arrays, cdf={})
 
 
 def train_alone(
@@ -253,7 +260,8 @@ def train_alone(
 ) -> Generator[Record, None, dict[str, Fitted]]:
     """Train the same network at single sites, without federation, for comparison.
 
-    Every training site trains alone if the plan compares with `local`; the pooled site trains on
+    Every training site trains alone if the plan compares with `local` or `ensemble`; the pooled
+    site trains on
     everybody if the plan compares with `pooled` and pooling is allowed. A model trained at one
     site is a named release, which that site's policy allows or refuses.
 
@@ -262,7 +270,7 @@ def train_alone(
     """
     plan = run.plan
     sites: tuple[str, ...] = ()
-    if "local" in plan.evaluation.baselines:
+    if {"local", "ensemble"} & set(plan.evaluation.baselines):
         sites = fold.train_sites
     if "pooled" in plan.evaluation.baselines and run.pooled is not None:
         sites = (run.pooled, *sites)
@@ -307,9 +315,8 @@ def train_at(
             sites_min=0,
         ),
     )
-    strategy = strategy_of(plan.strategy)
     models = {
-        site: _network(plan, prep, strategy.next_model(initial, summand))
+        site: _network(plan, prep, FedAvg().next_model(initial, summand))
         for site, summand in by_site(closed).items()
     }
     return models, {site: why for site, why in closed.sites.items() if why != "ok"}
@@ -338,6 +345,7 @@ def with_risks(
                 kind="risks",
                 sites=sites,
                 body={**body, "select": fold.training(members=members)},
+                body_by_site={site: fitted.kept_at(site) for site in sites if site in fitted.kept},
                 arrays=arrays,
                 sites_min=None if site is None else 1,
             ),
@@ -360,18 +368,3 @@ def _network(plan: Plan, prep: Preprocessing, model: Mapping[str, Array]) -> Fit
 
 def _prefixed(prefix: str, arrays: Mapping[str, Array]) -> dict[str, Array]:
     return {f"{prefix}{name}": array for name, array in arrays.items()}
-
-
-def _loss(summed: Mapping[str, Array]) -> float | None:
-    """Return the sum over heads of the mean loss per subject with a known endpoint.
-
-    None where sites tell no loss: it would tell of patients what noise hides.
-    """
-    if not any(name.startswith("loss.") for name in summed):
-        return None
-    mean = 0.0
-    for name, array in summed.items():
-        if name.startswith("loss."):
-            weight = summed[f"weight.{name.removeprefix('loss.')}"].sum()
-            mean += float(array.sum() / weight) if weight > 0 else 0.0
-    return mean

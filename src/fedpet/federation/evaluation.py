@@ -125,7 +125,7 @@ def _question(
     arrays: dict[str, dict[str, Array]] = {}
     for site, (model, select) in layer.items():
         body, arrays[site] = model.question(endpoint)
-        bodies[site] = {**body, "select": dict(select)}
+        bodies[site] = {**body, **model.kept_at(site), "select": dict(select)}
     return Question(
         step=step,
         label=label,

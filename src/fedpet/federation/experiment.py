@@ -17,8 +17,10 @@ from dataclasses import dataclass, field, replace
 from fedpet.federation.acceptance import Guard, Verdict, guarded
 from fedpet.federation.arms import (
     Fitted,
+    ensemble_of,
     fit_cox,
     initial_network,
+    networks_of,
     train_alone,
     train_federated,
     with_risks,
@@ -41,11 +43,14 @@ from fedpet.plan import Plan
 from fedpet.survival.newton import CoxFit
 
 FEDERATED, POOLED, LOCAL = "network-federated", "network-pooled", "network-local"
+PERSONAL, ENSEMBLE = "network-personal", "network-ensemble"
 COX, CLINICAL, TMTV = "cox-federated", "cox-clinical", "tmtv"
 LABELS = {
     FEDERATED: "Network, federated",
+    PERSONAL: "Network, each hospital's own beside the federated",
     POOLED: "Network, pooled",
     LOCAL: "Network, local only",
+    ENSEMBLE: "Network, ensemble of local ones",
     COX: "Cox, clinical + biomarkers",
     CLINICAL: "Cox, clinical only",
     TMTV: "TMTV alone",
@@ -170,15 +175,23 @@ def _fit_networks(
     network, done.losses = yield from train_federated(
         run, trained, prep, initial, subjects=moments.subjects, guard=guard
     )
+    network, own = networks_of(network, run.plan)
     if fold.index is None:
         done.networks[FEDERATED] = network
         return
     done.networks[FEDERATED] = yield from with_risks(run, fold, network, arm=FEDERATED)
+    if own is not None:
+        done.networks[PERSONAL] = yield from with_risks(run, fold, own, arm=PERSONAL)
     alone = yield from train_alone(run, trained, prep, initial)
     if run.pooled in alone:
         done.networks[POOLED] = yield from with_risks(
             run, fold, alone.pop(run.pooled), arm=POOLED, site=run.pooled
         )
+    plan = run.plan
+    if "ensemble" in plan.evaluation.baselines and len(alone) >= plan.sites.sites_min:
+        done.networks[ENSEMBLE] = yield from with_risks(run, fold, ensemble_of(alone), arm=ENSEMBLE)
+    if "local" not in plan.evaluation.baselines:
+        return
     # The federated model's distribution of risks only spreads local risks over the bins.
     spread = done.networks[FEDERATED].cdf
     done.local = {site: model.with_cdf(spread) for site, model in alone.items()}

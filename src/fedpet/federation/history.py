@@ -15,6 +15,7 @@ LEFT = {
     "exposure": "events and time at risk by interval",
     "initialise": "initial weights (from the seed, not from data)",
     "train": "model updates",
+    "loss": "validation losses",
     "risks": "histograms of predicted risk",
     "evaluate": "sums of prediction errors and pairs",
     "score": "sums of losses that judge a candidate",

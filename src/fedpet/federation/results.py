@@ -196,6 +196,8 @@ NATURE = {
     "network-federated": {"inputs": "PET projections + clinical", "training": "federated"},
     "network-pooled": {"inputs": "PET projections + clinical", "training": "pooled"},
     "network-local": {"inputs": "PET projections + clinical", "training": "local"},
+    "network-personal": {"inputs": "PET projections + clinical", "training": "local"},
+    "network-ensemble": {"inputs": "PET projections + clinical", "training": "ensemble"},
     "cox-federated": {"inputs": "clinical + biomarkers", "training": "federated"},
     "cox-clinical": {"inputs": "clinical", "training": "federated"},
     "tmtv": {"inputs": "TMTV", "training": "federated"},

@@ -33,7 +33,9 @@ from fedpet.parameters import Array, Parameters
 
 PARAMETERS_MAX = 200_000_000
 NAME = re.compile(r"[\w.]{1,200}")
-RESERVED = ("weight.", "loss.", "prep.", "model.", "cox.", "risk.")
+RESERVED = (
+    "weight.", "loss.", "prep.", "model.", "cox.", "risk.", "control.", "keep.", "member.",
+)  # fmt: skip
 DO = "docs/guides/your-own-network.md has the contract and a network to start from."
 
 

@@ -29,6 +29,7 @@ KINDS: Mapping[str, str] = {
     "exposure": "Events and time under observation",
     "initialise": "Initial weights, the same at every site",
     "train": "Change of a network's weights",
+    "loss": "Loss on subjects kept to tell when training stops",
     "risks": "Histogram of predicted risks",
     "evaluate": "Errors and concordant pairs of predictions",
     "concordance": "This hospital's own C-index",

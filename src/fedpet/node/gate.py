@@ -18,7 +18,8 @@ Rules:
 6. A statistic beside the experiment is answered only if the plan names it, if it cannot tell of
    few subjects, and if it does not differ by few from what was told before (`statistics`).
 7. What leaves is written into the audit before it leaves; if it cannot be, it stays.
-8. What goes wrong here is told to the coordinator without a detail of any subject.
+8. What a strategy keeps at the hospital (`kept`) goes back into its own next round only.
+9. What goes wrong here is told to the coordinator without a detail of any subject.
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ from fedpet.node.audit_fields import fitting
 from fedpet.node.budget import Budget, charge_of
 from fedpet.node.desk import IDENTITY
 from fedpet.node.disclosure import released
+from fedpet.node.kept import Kept
 from fedpet.node.ledger import Ledger
 from fedpet.node.membership import Membership
 from fedpet.node.memory import Memory, question_of
@@ -112,6 +114,7 @@ class Node:
         self._masking = masking.Masking(self.membership, self._store, site=site)
         self._cohorts = dict(cohorts)
         self._workshop = Workshop()
+        self._kept = Kept(folder)
         self._clock = clock
         self._budget = Budget(folder)
 
@@ -363,9 +366,16 @@ class Node:
             if plan.privacy.differential_privacy != "none":
                 stack.enter_context(drawn_from(self._budget.noise(_question(request))))
             arrays = self._workshop.compute(
-                request.kind, admitted.cohort, plan, request.body, request.arrays, policy=policy
+                request.kind,
+                admitted.cohort,
+                plan,
+                request.body,
+                self._kept.with_kept(request, spare=plan.training.patience),
+                policy=policy,
             )
-        arrays = released(arrays, request=request, plan=plan, policy=policy)
+        arrays = released(
+            self._kept.taken(request, arrays), request=request, plan=plan, policy=policy
+        )
         if asked.kind == masking.MASK:
             return self._masking.mask(asked, arrays, plan=plan, policy=policy)
         return self._signed(request, arrays, admitted)

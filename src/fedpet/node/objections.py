@@ -46,7 +46,7 @@ def to_the_release(request: Request, plan: Plan) -> tuple[str, ...]:
     """Object to a release that the plan, as a person here read it, does not ask for."""
     asked = {
         "site-results": plan.evaluation.site_results,
-        "local-model": bool({"local", "pooled"} & set(plan.evaluation.baselines)),
+        "local-model": bool({"local", "pooled", "ensemble"} & set(plan.evaluation.baselines)),
     }
     release = str(request.body.get("release"))
     if asked.get(release, True):

@@ -23,7 +23,7 @@ from fedpet.training.selection import columns_of, labels_of, select
 Mask = NDArray[np.bool_]
 
 EXPERIMENT = frozenset(
-    {"count", "moments", "cox", "exposure", "initialise", "train", "risks", "evaluate"}
+    {"count", "moments", "cox", "exposure", "initialise", "train", "loss", "risks", "evaluate"}
     | {"score", "vote", "attest", "attack"}
     | {"concordance", "gradient", "combat", "combat-reference", "combat-confounding"}
 )

@@ -9,13 +9,16 @@ import numpy as np
 from fedpet.errors import UpdateError
 from fedpet.parameters import Array, Parameters, require_finite, weight_of
 
+BESIDE = ("weight.", "loss.", "control.")
+
 
 def clip_update(summand: Parameters, *, norm_max: float) -> tuple[dict[str, Array], float]:
     """Scale a weighted update down so that the change it asks for has at most this L2 norm.
 
     Args:
         summand: `weight * change` for every model parameter, with the weights beside them as
-            `weight.<group>` (see `fedpet.parameters.weight_of`) and losses as `loss.<group>`.
+            `weight.<group>` (see `fedpet.parameters.weight_of`) and losses as `loss.<group>`;
+            changes of control variates as `control.<parameter>`.
         norm_max: Largest L2 norm of the change over all parameters together.
 
     Returns:
@@ -36,7 +39,7 @@ def clip_update(summand: Parameters, *, norm_max: float) -> tuple[dict[str, Arra
         ([3.0, 4.0], 5.0)
     """
     require_finite(summand, where="The site's update")
-    changes = [name for name in summand if not name.startswith(("weight.", "loss."))]
+    changes = [name for name in summand if not name.startswith(BESIDE)]
     square = 0.0
     for name in changes:
         weight = float(summand[weight_of(name)].sum())

@@ -20,6 +20,7 @@ from fedpet.survival.concordance import influence_sums, pair_sums
 from fedpet.survival.grid import DISTRIBUTION_BINS, grid_of
 from fedpet.survival.likelihoods import survival_from_logits
 from fedpet.training.batches import samples_of
+from fedpet.training.keeping import personal
 from fedpet.training.networks import load_model, network_of
 from fedpet.training.selection import labels_of, select
 from fedpet.training.statistics import design, edges_days, known_outcome, stratum_codes
@@ -120,14 +121,38 @@ def predict_survival(
         log_hazard = design(cohort, plan, body, arrays)[rows] @ arrays["cox.beta"]
         edges = edges_days(plan)
         predicted = survival_at(log_hazard, arrays["cox.hazard"], edges, edges[1:])
-    elif body["model"] == "network":
-        logits = _logits(cohort, plan, body, arrays, rows)
-        predicted = survival_from_logits(logits.double()).numpy()
+    elif body["model"] in ("network", "ensemble"):
+        each = [
+            survival_from_logits(_logits(cohort, plan, body, one, rows).double()).numpy()
+            for one in members_of(body["model"], arrays)
+        ]
+        predicted = np.mean(each, axis=0) if len(each) > 1 else each[0]
     else:
         raise UpdateError(f"'{body['model']}' is no kind of model.")
     if not np.isfinite(predicted).all():
         raise UpdateError("The model's predictions are not finite at this hospital.")
     return predicted
+
+
+def members_of(kind: str, arrays: Parameters) -> list[dict[str, Array]]:
+    """Return the networks of a model: one with its arrays, or each member of an ensemble.
+
+    A site that keeps weights of its own (`keep.personal.*`) has them in place of the global ones.
+
+    Raises:
+        UpdateError: If an ensemble has no member.
+    """
+    if kind == "network":
+        return [personal(arrays)]
+    shared = {name: array for name, array in arrays.items() if not name.startswith("member.")}
+    members: dict[str, dict[str, Array]] = {}
+    for name, array in arrays.items():
+        if name.startswith("member."):
+            _, number, own = name.split(".", 2)
+            members.setdefault(number, dict(shared))[own] = array
+    if not members:
+        raise UpdateError("The ensemble has no member.")
+    return [members[number] for number in sorted(members)]
 
 
 def _evaluate_binary(
@@ -136,7 +161,11 @@ def _evaluate_binary(
     rows = select(cohort, plan, body["select"])
     labels = labels_of(cohort, body["endpoint"])
     rows = rows[~np.isnan(labels[rows])]
-    probability = torch.sigmoid(_logits(cohort, plan, body, arrays, rows)[:, 0].double()).numpy()
+    each = [
+        torch.sigmoid(_logits(cohort, plan, body, one, rows)[:, 0].double()).numpy()
+        for one in members_of(body["model"], arrays)
+    ]
+    probability = np.mean(each, axis=0) if len(each) > 1 else each[0]
     return dict(
         binary.binary_sums(
             score=probability, label=labels[rows] > 0.5, weights=_weights(cohort, plan, rows)

@@ -16,6 +16,7 @@ from fedpet.plan import Plan
 Rows = NDArray[np.intp]
 SIDES = ("in", "out")
 OTHER = {"train": "test", "test": "train", "in": "out", "out": "in"}
+OTHER_WITHIN = {"fit": "validation", "validation": "fit"}
 
 
 def select(cohort: Cohort, plan: Plan, choice: Mapping[str, Any]) -> Rows:
@@ -27,7 +28,8 @@ def select(cohort: Cohort, plan: Plan, choice: Mapping[str, Any]) -> Rows:
         choice: `part` (`all`, `train` or `test`), `fold` (one of the plan's if the part is not
             `all`) and `members` (sites of a pooled cohort, or None); `guard` (`in` or `out`: who
             judges candidates, or does not) and `half` (number and `in` or `out`: a random half of
-            the privacy audit), where the plan has them; of a statistic also `complete`
+            the privacy audit), where the plan has them; where training
+            stops early `within` (`fit` or `validation`); of a statistic also `complete`
             (columns that must be known) and `where` (`column`, `low`, `high`: low <= value < high).
 
     Returns:
@@ -53,7 +55,23 @@ def select(cohort: Cohort, plan: Plan, choice: Mapping[str, Any]) -> Rows:
     elif part != "all":
         raise UpdateError(f"Subjects cannot be selected by part '{part}'.")
     chosen &= _guards(cohort, plan, choice) & _half(cohort, plan, choice)
+    chosen &= _within(cohort, plan, choice.get("within"))
     return np.flatnonzero(chosen & _analysed(cohort, plan, choice))
+
+
+def _within(cohort: Cohort, plan: Plan, within: object) -> NDArray[np.bool_]:
+    """Return who is fitted to, or who is kept to tell when to stop; everybody for None.
+
+    Raises:
+        UpdateError: If the plan keeps nobody, or the word is not understood.
+    """
+    if within is None:
+        return np.ones(len(cohort.subjects), bool)
+    if within not in ("fit", "validation") or not plan.training.patience:
+        raise UpdateError(f"Subjects cannot be selected within '{within!s:.40}'.")
+    share = plan.training.validation_share
+    kept = np.array([_draw(f"validation/{plan.seed}/{s}") < share for s in cohort.subjects], bool)
+    return kept if within == "validation" else ~kept
 
 
 def _analysed(cohort: Cohort, plan: Plan, choice: Mapping[str, Any]) -> NDArray[np.bool_]:
@@ -126,6 +144,11 @@ def fold_of(pseudonym: str, *, seed: int, folds: int) -> int:
     return int.from_bytes(digest[:8], "little") % folds
 
 
+def _draw(text: str) -> float:
+    """Return a number from 0 to 1 that follows from a text."""
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little") / 2**64
+
+
 def subjects_behind(cohort: Cohort, plan: Plan, body: Mapping[str, Any]) -> int:
     """Count the subjects that an answer to a request would sum.
 
@@ -149,6 +172,8 @@ def subjects_left_out(cohort: Cohort, plan: Plan, body: Mapping[str, Any]) -> in
     if choice.get("half") is not None:
         number, side = choice["half"]
         others.append({**choice, "half": [number, OTHER.get(side)]})
+    if (within := OTHER_WITHIN.get(choice.get("within"))) is not None:
+        others.append({**choice, "within": within})
     left_out = [_known(cohort, select(cohort, plan, other), body) for other in others]
     return min((count for count in left_out if count), default=0)
 

@@ -33,6 +33,7 @@ WORK: Mapping[str, Work] = {
     "exposure": statistics.exposure,
     "initialise": loop.initial,
     "train": loop.train,
+    "loss": loop.loss,
     "gradient": private.gradient_sum,
     "risks": evaluate.risks,
     "evaluate": evaluate.evaluate,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,9 +14,12 @@ from fedpet.models.own import NAME, PARAMETERS_MAX, RESERVED
 from fedpet.node.worker.words import failure
 from fedpet.parameters import Parameters
 from fedpet.plan import Plan
-from fedpet.training.selection import labels_of, select
+from fedpet.training.contribution import site_weights
+from fedpet.training.keeping import KEEP
+from fedpet.training.selection import select
 
 VALUE_MAX = 1e9
+KEPT_COPIES_MAX = 4  # of the model: control variates, an optimiser's memory, weights
 
 
 def require_usable(arrays: Parameters) -> None:
@@ -72,22 +76,31 @@ def require_update(
     weights = _weights(cohort, plan, body)
     losses = {name.replace("weight.", "loss.") for name in weights} - {"loss.shared"}
     expected = model | dict.fromkeys(weights, (1,)) | dict.fromkeys(losses, (1,))
-    if {name: array.shape for name, array in found.items()} != expected:
+    if "repeat" not in body:
+        expected |= _beside(plan, model, weights)
+    kept = sum(array.size for name, array in found.items() if name.startswith(KEEP))
+    leaving = {name: array.shape for name, array in found.items() if not name.startswith(KEEP)}
+    if leaving != expected or kept > KEPT_COPIES_MAX * sum(map(math.prod, model.values())):
         raise failure("FP-7013")
     if any(float(found[name][0]) != count for name, count in weights.items()):
         raise failure("FP-7013")
     require_usable(found)
 
 
+def _beside(
+    plan: Plan, model: Mapping[str, tuple[int, ...]], weights: Mapping[str, float]
+) -> dict[str, tuple[int, ...]]:
+    """Return what a strategy's update holds besides changes, weights and losses."""
+    if plan.strategy.name == "fednova":
+        return {"weight.steps": (1,)}
+    if plan.strategy.name != "scaffold":
+        return {}
+    joined = {name.replace("weight.", "weight.joined."): (1,) for name in weights}
+    return joined | {f"control.{name}": shape for name, shape in model.items()}
+
+
 def _weights(cohort: Cohort, plan: Plan, body: Mapping[str, Any]) -> dict[str, float]:
     rows = select(cohort, plan, body["select"])
     if len(rows) == 0:
         raise UpdateError("No subject is selected for training at this hospital.")
-    counts = {"weight.shared": float(len(rows))}
-    for name in plan.endpoints.survival:
-        outcome = cohort.outcomes.get(name)
-        known = 0 if outcome is None else (~np.isnan(outcome.time_days[rows])).sum()
-        counts[f"weight.{name}"] = float(known)
-    for name in plan.endpoints.binary:
-        counts[f"weight.{name}"] = float((~np.isnan(labels_of(cohort, name)[rows])).sum())
-    return counts
+    return site_weights(cohort, plan, body, rows)
