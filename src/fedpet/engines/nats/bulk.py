@@ -35,23 +35,19 @@ async def publish(
     await _several(put, range(len(chunks)))
 
 
-async def stored(
-    client: Client, subject: str, data: bytes, *, once: str = "", idle_s: float = IDLE_S
-) -> None:
+async def stored(client: Client, subject: str, data: bytes, *, idle_s: float = IDLE_S) -> None:
     """Publish one message and wait until the broker has it on its disk.
 
     Args:
         client: The connection.
         subject: Where to.
         data: What.
-        once: An identifier under which the broker keeps the message once only.
         idle_s: How long to try.
 
     Raises:
         EngineError: If the broker does not take it.
     """
-    headers = {"Nats-Msg-Id": once} if once else None
-    message = await persistently(client, subject, data, idle_s=idle_s, headers=headers)
+    message = await persistently(client, subject, data, idle_s=idle_s)
     try:
         error = json.loads(message.data).get("error")
     except (ValueError, AttributeError):

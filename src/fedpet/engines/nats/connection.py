@@ -6,15 +6,13 @@ import asyncio
 import contextlib
 import logging
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
-from nats.errors import NoRespondersError
-from nats.errors import TimeoutError as NatsTimeoutError
 
 from fedpet.engines.nats.subjects import inbox
 from fedpet.errors import EngineError, RefusalError
@@ -196,14 +194,7 @@ def _unknown(error: Exception) -> bool:
     return "authorization violation" in str(error).lower()
 
 
-async def persistently(
-    client: Client,
-    subject: str,
-    data: bytes,
-    *,
-    idle_s: float,
-    headers: Mapping[str, str] | None = None,
-) -> Msg:
+async def persistently(client: Client, subject: str, data: bytes, *, idle_s: float) -> Msg:
     """Send a request until it is answered; a broken line is waited for.
 
     Args:
@@ -211,7 +202,6 @@ async def persistently(
         subject: Where to.
         data: What.
         idle_s: How long to try.
-        headers: Headers of the request.
 
     Raises:
         EngineError: If there was no answer in that time.
@@ -220,12 +210,8 @@ async def persistently(
     until = clock() + idle_s
     while True:
         try:
-            return await client.request(
-                subject, data, timeout=min(5.0, idle_s), headers=dict(headers or {})
-            )
-        except NoRespondersError:
-            await asyncio.sleep(RETRY_S)
-        except (NatsError, NatsTimeoutError, OSError):
+            return await client.request(subject, data, timeout=min(5.0, idle_s))
+        except (NatsError, OSError):
             await asyncio.sleep(RETRY_S)
         if clock() > until:
             raise EngineError(f"The broker gave no answer for {idle_s:.0f} s.", code="FP-4004")

@@ -100,6 +100,7 @@ class NatsEngine:
                     asking.result()
                     raise EngineError("The engine was closed.", code="FP-4007")
                 yield reply
+            asking.result()  # what was laid down is cleared before the next step lays anything down
         finally:
             asking.cancel()
 
