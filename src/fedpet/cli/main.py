@@ -284,6 +284,20 @@ SITE = LazyGroup(
 
 Next: `fedpet run PLAN --coordinator coordinator`.""",
 )
+PRIVACY_AUDIT = LazyGroup(
+    "audit",
+    entries={
+        "privacy": Entry(
+            "fedpet.cli.privacy_audits:privacy", "What do a plan's models tell of patients?"
+        ),
+    },
+    short_help="Attack what a plan trains, and measure",
+    help="""Attack what a plan trains, and measure what it tells of patients.
+
+  fedpet audit privacy fedpet-demo/run
+
+Next: give the page to the data-protection officer.""",
+)
 MODEL = LazyGroup(
     "model",
     entries={
@@ -314,6 +328,7 @@ ENTRIES = {
     "resume": Entry("fedpet.cli.runs:resume", "Continue a run that was interrupted"),
     "stats": Entry("fedpet.cli.main:STATS", "Ask statistics over all hospitals"),
     "biomarkers": Entry("fedpet.cli.main:BIOMARKERS", "Which biomarkers tell of the outcome?"),
+    "audit": Entry("fedpet.cli.main:PRIVACY_AUDIT", "Attack what a plan trains, and measure"),
     "model": Entry("fedpet.cli.main:MODEL", "Where does a model come from, and who signed for it?"),
     "report": Entry("fedpet.cli.reports:report", "Write a run's report and model card"),
     "help": Entry("fedpet.cli.helping:help_", "Explain a topic, or an error by its FP code"),

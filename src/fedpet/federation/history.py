@@ -20,6 +20,7 @@ LEFT = {
     "evaluate": "sums of prediction errors and pairs",
     "score": "sums of losses that judge a candidate",
     "vote": "a hospital's vote on a candidate (named release, one bit)",
+    "attack": "counts of members and others by an attack's score",
     "attest": "a hospital's signed statement on the models (named release)",
     "concordance": "a hospital's own results (named release)",
 }

@@ -329,6 +329,7 @@ class Node:
             return (*reasons, f"This hospital has no cohort named '{plan.cohort:.80}'.")
         reasons += objections.to_the_cohort(cohort, plan)
         if not reasons:
+            reasons += objections.to_the_audit(cohort, plan, request, policy)
             reasons += objections.to_small_sums(cohort, plan, request, policy)
         question = "" if reasons else question_of(request)
         if not reasons:

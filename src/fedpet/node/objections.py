@@ -6,7 +6,7 @@ from fedpet.cohort.samples import Cohort
 from fedpet.federation.messages import Request
 from fedpet.node.policy import Policy
 from fedpet.plan import Plan
-from fedpet.training.selection import subjects_behind, subjects_left_out
+from fedpet.training.selection import in_half, subjects_behind, subjects_left_out
 from fedpet.training.work import WORK
 
 RELEASES = {
@@ -19,6 +19,7 @@ RELEASES = {
     "site-coefficients": ("cox-effect",),
     "site-curves": ("curve",),
 }
+HALVED = ("initialise", "train", "gradient")
 ALSO_SUMMED = ("count", "train", "cox-effect", "curve")  # answered without a release as well
 
 
@@ -52,6 +53,25 @@ def to_the_release(request: Request, plan: Plan) -> tuple[str, ...]:
     if asked.get(release, True):
         return ()
     return (f"The plan does not ask for the release '{release}'.",)
+
+
+def to_the_audit(cohort: Cohort, plan: Plan, request: Request, policy: Policy) -> tuple[str, ...]:
+    """Object to random halves outside a privacy audit, and to an attack on few subjects.
+
+    Sums of anything else over many random halves could be solved for single subjects.
+    """
+    choice = request.body.get("select")
+    halved = isinstance(choice, dict) and choice.get("half") is not None
+    if halved and request.kind not in HALVED:
+        return (f"'{request.kind:.80}' is not computed on halves of the privacy audit.",)
+    if request.kind != "attack":
+        return ()
+    if not plan.audit.references:
+        return ("The plan does not attack its models.",)
+    members = int(in_half(cohort, plan, 0).sum())
+    if min(members, len(cohort.subjects) - members) < policy.subjects_min:
+        return ("One half of this hospital's subjects is fewer than it requires for a sum.",)
+    return ()
 
 
 def to_the_cohort(cohort: Cohort, plan: Plan) -> tuple[str, ...]:

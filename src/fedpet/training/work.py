@@ -19,6 +19,7 @@ from fedpet.training import (
     harmonising,
     judging,
     loop,
+    membership,
     private,
     screen,
     statistics,
@@ -40,6 +41,7 @@ WORK: Mapping[str, Work] = {
     "concordance": evaluate.concordance,
     "score": accepting.score,
     "vote": accepting.vote,
+    "attack": membership.attack,
     "attest": statistics.count,  # the node signs what it knows itself; the count stays there
     "slope": judging.slope,
     "follow-up": judging.follow_up,
