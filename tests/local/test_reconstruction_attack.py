@@ -8,14 +8,14 @@ counts one subject, it is that subject's row.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 import pytest
 from lifelines.datasets import load_lung
 
-from fedpet.errors import UpdateError
+from fedpet.errors import RefusalError, UpdateError
 from fedpet.federation.session import Federation
 from fedpet.federation.statistics.cox import CoxOptions
 from fedpet.federation.statistics.curves import Groups
@@ -26,11 +26,9 @@ from fedpet.node.policy import Policy
 from fedpet.plan import Privacy
 
 COVARIATES = ("age", "ecog", "male")
-# Where sums are masked, the attack on answers of single sites has to switch that off as well.
-MASKED = "secure_sum" in {field.name for field in fields(Policy)}
-UNMASKED = {"privacy": Privacy(secure_sum=False)} if MASKED else {}
+UNMASKED = {"privacy": Privacy(secure_sum=False)}
 OPEN = Policy(
-    **({"secure_sum": "optional"} if MASKED else {}),
+    secure_sum="optional",
     endpoints=("os",),
     sites_min=1,
     subjects_min=1,
@@ -163,8 +161,10 @@ def everything(sites):
     one_baseline(sites, grid=WEEKS)
 
 
-def test_with_the_policy_switched_off_most_patients_are_recovered(hospitals):
+def test_with_the_policy_switched_off_most_patients_are_recovered(hospitals, monkeypatch):
     """The attack works: exact days and open sums give nine patients in ten, sums alone a third."""
+    monkeypatch.setattr("fedpet.node.masking.COMMON_BASELINE", frozenset())
+    monkeypatch.setattr("fedpet.federation.statistics.cox.masks", lambda run, sites: True)
     plan = replace(plan_of(list(hospitals["site-01"]), cohort="local"), **UNMASKED)
     seen = watched(hospitals, partial(one_baseline, grid=DAYS), policy=OPEN, plan=plan)
     apart, summed = attacked(seen, hospitals)
@@ -178,8 +178,19 @@ def test_under_the_default_policy_nobody_is_recovered(hospitals):
     apart, summed = attacked(seen, hospitals)
     assert len(seen.summed) > 20
     assert summed == 0
-    if MASKED:
-        assert apart == 0
+    assert apart == 0
+
+
+def test_one_baseline_needs_the_secure_sum(hospitals, monkeypatch):
+    """However open its policy, no hospital's risk sets leave unmasked: here, and at its node."""
+    plan = replace(plan_of(list(hospitals["site-01"]), cohort="local"), **UNMASKED)
+    ask = partial(one_baseline, grid=DAYS)
+    with pytest.raises(RefusalError, match="under the secure sum only"):
+        watched(hospitals, ask, policy=OPEN, plan=plan)
+    monkeypatch.setattr("fedpet.federation.statistics.cox.masks", lambda run, sites: True)
+    with pytest.raises(UpdateError) as caught:
+        watched(hospitals, ask, policy=OPEN, plan=plan)
+    assert "under the secure sum only" in caught.value.why
 
 
 def test_the_default_policy_refuses_exact_days(hospitals):

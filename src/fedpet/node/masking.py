@@ -32,6 +32,10 @@ PREPARING = ("sum.advertise", "sum.agree", "sum.share")
 OPENING = ("sum.confirm", "sum.reveal")
 RELAYED = (*PREPARING, *OPENING)
 SESSIONS_MAX = 16
+# One hospital's sums over those at risk, at several times, tell of single subjects.
+COMMON_BASELINE = frozenset(
+    {"cox-cells", "cox-risk", "cox-information", "cox-scores", "cox-changing"}
+)
 
 
 def question_in(request: Request) -> Request:
@@ -49,6 +53,8 @@ def objections_to_clear(request: Request, policy: Policy) -> tuple[str, ...]:
         return ()
     if policy.secure_sum == "required":
         return ("This hospital's sums leave under the secure sum only.",)
+    if request.kind in COMMON_BASELINE and "edges_days" in request.arrays:
+        return ("Sums over risk sets that all hospitals share leave under the secure sum only.",)
     return ()
 
 

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fedpet.errors import PlanError
-from fedpet.federation.asking import Execution, answered
+from fedpet.errors import PlanError, RefusalError
+from fedpet.federation.asking import Execution, answered, masks
 from fedpet.federation.newton_walk import DropoutError, climb
 from fedpet.federation.records import Record
 from fedpet.federation.statistics.cox_model import (
@@ -90,6 +90,7 @@ def cox(
     Raises:
         PlanError: If there is no covariate, one is named twice, or the plan does not allow it.
         DataError: If a covariate cannot be estimated; it is named.
+        RefusalError: If one baseline is wanted, and sums are not masked.
         UpdateError: If fewer sites than needed answered; it lists why.
     """
     how = options or CoxOptions()
@@ -104,6 +105,13 @@ def cox(
         "entry": how.entry,
     }
     sites = sites_of(run)
+    if how.strata == "none" and not masks(run, sites):
+        raise RefusalError(
+            "One baseline hazard for all hospitals is fitted under the secure sum only.",
+            why="A hospital's own sums over those at risk tell of single patients.",
+            do="Keep `secure_sum = true` in [privacy] and ask three hospitals or more, or give "
+            "every hospital its own baseline (strata by site).",
+        )
     while True:
         walk = _Walk(run=run, body=body, columns=tuple(covariates), sites=sites, how=how)
         try:
