@@ -65,6 +65,7 @@ from fedpet.federation.preparation import enrol, everybody
 from fedpet.plan import Inputs, Plan, Training, fingerprint
 from fedpet.survival import cox
 from fedpet.survival.baseline import exposure_sums
+from fedpet.survival.describe import histogram_sums
 from fedpet.survival.preprocessing import Preprocessing, moment_sums
 
 def site(name, seed):
@@ -82,6 +83,8 @@ def site(name, seed):
                     "events.os": np.array([1.0])}
         elif asked.kind == "moments":
             said = moment_sums(table, log=np.array([False]), center=arrays.get("center"))
+        elif asked.kind == "histogram":
+            said = histogram_sums(table, arrays["edges"])
         elif asked.kind == "cox":
             said = cox.to_arrays(cox.cox_sums(design, time, event, arrays["beta"]))
         elif asked.kind == "exposure":

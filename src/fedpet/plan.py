@@ -70,6 +70,8 @@ class Inputs:
         clinical: Columns of the clinical table, by canonical name.
         biomarkers: Image biomarkers, by name in `fedpet.biomarkers`.
         log: Columns taken as log(1 + x) before standardisation.
+        impute: What stands for a missing value: the `median` of the training subjects, told of
+            five at least, or their `mean`. An indicator goes with it where several lack it.
         harmonise: Columns from which ComBat takes out what hospitals' scanners add.
         preserve: Columns whose effect on those stays in.
         harmonise_to: The hospital whose scanner the others are moved to; none unless told.
@@ -81,6 +83,7 @@ class Inputs:
     clinical: Annotated[tuple[Name, ...], Len(1, 500)]
     biomarkers: Annotated[tuple[Name, ...], Len(0, 500)]
     log: Annotated[tuple[Name, ...], Len(0, 1000)] = ()
+    impute: Literal["median", "mean"] = "median"
     harmonise: Annotated[tuple[Name, ...], Len(0, 500)] = ()
     preserve: Annotated[tuple[Name, ...], Len(0, 100)] = ()
     harmonise_to: Annotated[str, Len(0, 80)] = ""

@@ -1,5 +1,7 @@
 """Scaling from two passes of sums equals scaling of the pooled table; nothing is made up."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -7,7 +9,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from fedpet.errors import DataError
+from fedpet.survival.describe import histogram_sums
 from fedpet.survival.preprocessing import Preprocessing, fit_preprocessing, moment_sums
+from fedpet.survival.quantiles import medians
 
 LOG = np.array([True, False])
 VALUES = st.one_of(st.floats(0, 1e4), st.just(np.nan))
@@ -91,3 +95,42 @@ def test_scaling_of_another_size_is_refused():
     prep = fitted([np.random.default_rng(2).random((30, 2))])
     with pytest.raises(DataError, match="does not fit 3 columns"):
         Preprocessing.from_arrays(prep.to_arrays(), columns=("a", "b", "c"))
+
+
+def medians_of(tables: list[np.ndarray], *, least: int = 5) -> np.ndarray:
+    """Return medians over several hospitals, each of which only counts."""
+    known = sum((~np.isnan(table)).sum(axis=0) for table in tables).astype(float)
+    summed = sum(np.nansum(table, axis=0) for table in tables)
+    mean = summed / np.maximum(known, 1)
+    squares = sum(np.nansum((table - mean) ** 2, axis=0) for table in tables)
+    walk = medians(known, summed, squares, least=least)
+    try:
+        wanted, edges = next(walk)
+        while True:
+            cells = sum(histogram_sums(table[:, wanted], edges)["cells"] for table in tables)
+            wanted, edges = walk.send(cells)
+    except StopIteration as stop:
+        return stop.value
+
+
+@pytest.mark.parametrize("hospitals", [1, 4])
+def test_a_missing_value_becomes_the_median_of_all_hospitals(hospitals):
+    """The median of the pooled table where values are shared; near it where each is one's own."""
+    rng = np.random.default_rng(2)
+    table = np.stack([rng.integers(40, 80, 401), rng.lognormal(4, 1.5, 401)], axis=1).astype(float)
+    table[:30, 0], table[-9:, 1] = np.nan, np.nan
+    found = medians_of(np.array_split(table, hospitals))
+    expected = np.nanmedian(table, axis=0)
+    np.testing.assert_allclose(found[0], expected[0], atol=1e-5)
+    ranked = np.sort(table[~np.isnan(table[:, 1]), 1])
+    assert ranked[len(ranked) // 2 - 5] < found[1] < ranked[len(ranked) // 2 + 5]
+    assert not np.isin(found[1], ranked)  # nobody's value
+    prep = replace(fitted([table]), log=np.zeros(2, bool), fill=found)
+    prep = Preprocessing.from_arrays(prep.to_arrays(), columns=prep.columns)
+    np.testing.assert_allclose(prep.transform(table)[0, 0] * prep.sd[0] + prep.mean[0], found[0])
+
+
+def test_few_values_have_no_median():
+    """Of four subjects none is told; their mean stands in."""
+    table = np.array([[1.0], [2.0], [3.0], [10.0], [np.nan]])
+    np.testing.assert_allclose(medians_of([table]), [4.0])

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, replace
+from itertools import count
 
 import numpy as np
 
 from fedpet.federation.asking import Execution, Question, answered, ask
 from fedpet.federation.harmonising import fit_harmonisation
+from fedpet.federation.journal import Closed
 from fedpet.federation.preparation import Fold
 from fedpet.federation.records import Record
 from fedpet.parameters import Array
 from fedpet.survival.combat import Combat
+from fedpet.survival.disclosure import CELL_MIN
 from fedpet.survival.preprocessing import Preprocessing, combat_arrays, fit_preprocessing
+from fedpet.survival.quantiles import medians
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +30,7 @@ class Moments:
         subjects: Number of training subjects.
         first: `count` and `sum`, each [columns].
         second: `count` and `sum_squares` about the mean, each [columns].
+        median: What stands for a missing value, [columns]; None for the mean.
         combat: The harmonisation that comes before, where the plan wants one.
     """
 
@@ -34,6 +39,7 @@ class Moments:
     subjects: int
     first: Mapping[str, Array]
     second: Mapping[str, Array]
+    median: Array | None = None
     combat: Combat | None = None
 
     def preprocessing(self, columns: tuple[str, ...]) -> Preprocessing:
@@ -45,6 +51,7 @@ class Moments:
             columns=columns,
             log=tuple(name for name in columns if name in self.log),
             subjects=self.subjects,
+            fill=None if self.median is None else self.median[index],
             combat=self.combat,
         )
 
@@ -86,8 +93,8 @@ def moments_of(run: Execution, fold: Fold) -> Generator[Record, None, tuple[Fold
         ),
     )
     fold = replace(fold, train_sites=answered(first))
-    count = first.arrays["count"]
-    center = np.divide(first.arrays["sum"], count, out=np.zeros_like(count), where=count > 0)
+    known = first.arrays["count"]
+    center = np.divide(first.arrays["sum"], known, out=np.zeros_like(known), where=known > 0)
     second = yield from ask(
         run,
         Question(
@@ -99,12 +106,54 @@ def moments_of(run: Execution, fold: Fold) -> Generator[Record, None, tuple[Fold
             arrays={**carried, "center": center},
         ),
     )
+    fold = replace(fold, train_sites=answered(second))
+    median = None
+    if inputs.impute == "median":
+        median, fold = yield from _medians(run, fold, columns, carried, first, second)
     moments = Moments(
         columns=columns,
         log=tuple(inputs.log),
         subjects=int(counted.arrays["subjects"].sum()),
         first=first.arrays,
         second=second.arrays,
+        median=median,
         combat=combat,
     )
-    return replace(fold, train_sites=answered(second)), moments
+    return fold, moments
+
+
+def _medians(
+    run: Execution,
+    fold: Fold,
+    columns: tuple[str, ...],
+    carried: Mapping[str, Array],
+    first: Closed,
+    second: Closed,
+) -> Generator[Record, None, tuple[Array, Fold]]:
+    """Find the medians of a fold's training subjects by counting between edges.
+
+    No count that is refined further is of fewer than five subjects: a median is nobody's value.
+    """
+    sums = first.arrays["count"], first.arrays["sum"], second.arrays["sum_squares"]
+    walk = medians(*sums, least=CELL_MIN)
+    cells: Array | None = None
+    for number in count():
+        try:
+            wanted, edges = next(walk) if cells is None else walk.send(cells)
+        except StopIteration as stop:
+            found: Array = stop.value
+            return found, fold
+        closed = yield from ask(
+            run,
+            Question(
+                step=f"{fold.path}/medians-{number + 1}",
+                label=f"Medians of the covariates, {fold.label}",
+                kind="histogram",
+                sites=fold.train_sites,
+                body={"columns": [columns[index] for index in wanted], "select": fold.training()},
+                arrays={**carried, "edges": edges},
+            ),
+        )
+        fold = replace(fold, train_sites=answered(closed))
+        cells = closed.arrays["cells"]
+    raise AssertionError("a refinement ends")

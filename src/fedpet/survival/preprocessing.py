@@ -59,6 +59,7 @@ class Preprocessing:
         mean: [p], after the logarithm, over all training subjects.
         sd: [p], population standard deviation about `mean`.
         indicator: [p], columns that get a missingness indicator.
+        fill: [p], what stands for a missing value, after the logarithm; None for the mean.
         combat: Harmonisation of the plan's features between hospitals, before scaling; or None.
     """
 
@@ -67,6 +68,7 @@ class Preprocessing:
     mean: Floats
     sd: Floats
     indicator: NDArray[np.bool_]
+    fill: Floats | None = None
     combat: Combat | None = None
 
     @property
@@ -82,8 +84,9 @@ class Preprocessing:
     def transform(self, table: Floats) -> Floats:
         """Return the design matrix, [n, len(names)], without missing values.
 
-        A missing value becomes the mean, that is 0; where missingness is frequent enough to be
-        told apart, its indicator carries the difference, so that no information is made up.
+        A missing value becomes `fill`, or the mean, that is 0; where missingness is frequent
+        enough to be told apart, its indicator carries the difference, so that no information is
+        made up.
         """
         return self.scaled(logged(table, self.log))
 
@@ -91,7 +94,8 @@ class Preprocessing:
         """Return the design matrix of values that are already logarithms, and harmonised."""
         standard = (values - self.mean) / self.sd
         missing = np.isnan(standard)
-        filled = np.where(missing, 0.0, standard)
+        stand_in = 0.0 if self.fill is None else (self.fill - self.mean) / self.sd
+        filled = np.where(missing, stand_in, standard)
         return np.concatenate([filled, missing[:, self.indicator].astype(np.float64)], axis=1)
 
     def to_arrays(self) -> dict[str, Floats]:
@@ -101,6 +105,7 @@ class Preprocessing:
             "mean": self.mean,
             "sd": self.sd,
             "indicator": self.indicator.astype(np.float64),
+            **({} if self.fill is None else {"fill": self.fill}),
         } | combat_arrays(self.combat)
 
     @classmethod
@@ -110,7 +115,8 @@ class Preprocessing:
         Raises:
             DataError: If an array is missing or has another length than the columns.
         """
-        for name in ("log", "mean", "sd", "indicator"):
+        given = ("log", "mean", "sd", "indicator", *(["fill"] if "fill" in arrays else []))
+        for name in given:
             if name not in arrays or arrays[name].shape != (len(columns),):
                 raise DataError(f"The scaling's '{name}' does not fit {len(columns)} columns.")
         return cls(
@@ -119,6 +125,7 @@ class Preprocessing:
             mean=arrays["mean"],
             sd=arrays["sd"],
             indicator=arrays["indicator"] > 0,
+            fill=arrays.get("fill"),
             combat=combat_of(arrays),
         )
 
@@ -130,6 +137,7 @@ def fit_preprocessing(
     columns: Sequence[str],
     log: Sequence[str],
     subjects: int,
+    fill: Floats | None = None,
     combat: Combat | None = None,
 ) -> Preprocessing:
     """Fit scaling and imputation from the two passes' sums.
@@ -159,6 +167,7 @@ def fit_preprocessing(
         mean=mean,
         sd=sd,
         indicator=(missing >= MISSING_MIN) & (count >= MISSING_MIN),
+        fill=fill,
         combat=combat,
     )
 

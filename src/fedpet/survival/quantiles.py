@@ -8,7 +8,7 @@ quantile is never one patient's value.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -114,6 +114,50 @@ def refined(target: Target, edges: Floats, cells: Floats, *, least: int) -> Targ
     close = high - low <= CLOSE * max(abs(low), abs(high), 1e-300)
     return replace(
         target, low=low, high=high, cell=(low, high, subjects), before=before, done=close
+    )
+
+
+def refinement(
+    targets: Sequence[Target], *, least: int
+) -> Generator[tuple[list[int], Floats], Floats, list[Target]]:
+    """Refine quantiles, one for each column, as long as there is something to gain.
+
+    Yields:
+        Numbers of the columns to count, and the edges between which to count them; what is sent
+        back are their cells, [columns, b + 1], from `describe.histogram_sums`.
+    """
+    found = list(targets)
+    for _ in range(ROUNDS_MAX):
+        open_ = [number for number, target in enumerate(found) if not target.done]
+        if not open_:
+            break
+        edges = edges_of([found[number] for number in open_])
+        cells = yield open_, edges
+        for row, number in enumerate(open_):
+            found[number] = refined(found[number], edges[row], cells[row], least=least)
+    return found
+
+
+def medians(
+    count: Floats, summed: Floats, sum_squares: Floats, *, least: int
+) -> Generator[tuple[list[int], Floats], Floats, Floats]:
+    """Find each column's median, as `refinement`; the mean where no median may be told.
+
+    Args:
+        count: [p], known values.
+        summed: [p], their sum.
+        sum_squares: [p], about the mean.
+        least: Smallest number of subjects that may be told.
+    """
+    known = np.maximum(count, 1.0)
+    mean, sd = summed / known, np.sqrt(sum_squares / known)
+    targets = [
+        first_target(0.5, known=float(n), mean=float(m), sd=float(s), least=least)
+        for n, m, s in zip(count, mean, sd, strict=True)
+    ]
+    found = yield from refinement(targets, least=least)
+    return np.array(
+        [m if one.value is None else one.value for one, m in zip(found, mean, strict=True)]
     )
 
 

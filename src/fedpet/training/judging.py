@@ -14,9 +14,13 @@ from fedpet.plan import Plan
 from fedpet.survival import cox, newton
 from fedpet.survival.baseline import exposure_sums, piecewise_hazard
 from fedpet.survival.combat import confounding_sums
+from fedpet.survival.describe import histogram_sums
+from fedpet.survival.disclosure import CELL_MIN
 from fedpet.survival.grid import grid_of
 from fedpet.survival.kaplan_meier import event_table
 from fedpet.survival.preprocessing import fit_preprocessing, moment_sums
+from fedpet.survival.preprocessing import logged as logged_table
+from fedpet.survival.quantiles import medians
 from fedpet.survival.site_performance import linear_predictor, site_sums
 from fedpet.training.evaluate import mean_risk, predict_survival
 from fedpet.training.selection import columns_of
@@ -82,7 +86,15 @@ def fit_cox(cohort: Cohort, plan: Plan, body: Body, arrays: Parameters) -> dict[
     count = first["count"]
     center = np.divide(first["sum"], count, out=np.zeros_like(count), where=count > 0)
     second = moment_sums(table, log=logged, center=center)
-    prep = fit_preprocessing(first, second, columns=columns, log=log, subjects=len(rows))
+    fill = _medians(logged_table(table, logged), first, second)
+    prep = fit_preprocessing(
+        first,
+        second,
+        columns=columns,
+        log=log,
+        subjects=len(rows),
+        fill=fill if plan.inputs.impute == "median" else None,
+    )
     x = prep.transform(table)
     fit = newton.fit(
         lambda beta: cox.cox_sums(
@@ -96,6 +108,19 @@ def fit_cox(cohort: Cohort, plan: Plan, body: Body, arrays: Parameters) -> dict[
     beta[np.concatenate([np.ones(len(columns), bool), prep.indicator])] = fit.params
     carried = {f"prep.{name}": array for name, array in prep.to_arrays().items()}
     return {**carried, "cox.beta": beta, "cox.hazard": hazard}
+
+
+def _medians(values: Floats, first: Mapping[str, Floats], second: Mapping[str, Floats]) -> Floats:
+    """Find the medians of one hospital as those of many are found: of five subjects at least."""
+    sums = first["count"], first["sum"], second["sum_squares"]
+    walk = medians(*sums, least=CELL_MIN)
+    try:
+        wanted, edges = next(walk)
+        while True:
+            wanted, edges = walk.send(histogram_sums(values[:, wanted], edges)["cells"])
+    except StopIteration as stop:
+        found: Floats = stop.value
+        return found
 
 
 def confounding(cohort: Cohort, plan: Plan, body: Body, arrays: Parameters) -> dict[str, Array]:

@@ -15,6 +15,7 @@ from fedpet.privacy.secure_sum.lanes import Kind
 COUNTS: Mapping[str, frozenset[str]] = {
     "evaluate": frozenset({"joint", "scores"}),
     "risks": frozenset({"histogram"}),
+    "histogram": frozenset({"cells"}),
 }
 
 

@@ -13,12 +13,14 @@ from fedpet.errors import UpdateError
 from fedpet.parameters import Parameters
 from fedpet.plan import Plan
 from fedpet.survival.baseline import exposure_sums
+from fedpet.survival.describe import histogram_sums
 from fedpet.survival.preprocessing import MONTH_DAYS, Preprocessing, moment_sums
 from fedpet.training.harmonising import values_of
 from fedpet.training.selection import columns_of, labels_of, select
 
 Floats = NDArray[np.float64]
 Body = Mapping[str, Any]
+BINS_MAX = 256
 
 
 def count(cohort: Cohort, plan: Plan, body: Body, arrays: Parameters) -> dict[str, Floats]:
@@ -46,6 +48,20 @@ def moments(cohort: Cohort, plan: Plan, body: Body, arrays: Parameters) -> dict[
     log = np.array([name in plan.inputs.log for name in columns], bool)
     values = values_of(cohort, plan, body, arrays, log=log)[rows]
     return moment_sums(values, log=np.zeros(len(columns), bool), center=arrays.get("center"))
+
+
+def histogram(cohort: Cohort, plan: Plan, body: Body, arrays: Parameters) -> dict[str, Floats]:
+    """Count the covariates between `edges`, for their medians.
+
+    Raises:
+        UpdateError: If the edges do not fit the columns, or are too many.
+    """
+    rows = select(cohort, plan, body["select"])
+    columns, edges = list(body["columns"]), arrays["edges"]
+    if edges.ndim != 2 or len(edges) != len(columns) or edges.shape[1] > BINS_MAX:
+        raise UpdateError(f"A histogram needs up to {BINS_MAX} edges for each of its columns.")
+    log = np.array([name in plan.inputs.log for name in columns], bool)
+    return histogram_sums(values_of(cohort, plan, body, arrays, log=log)[rows], edges)
 
 
 def exposure(cohort: Cohort, plan: Plan, body: Body, arrays: Parameters) -> dict[str, Floats]:

@@ -31,6 +31,7 @@ WORK: Mapping[str, Work] = {
     "count": statistics.count,
     "moments": statistics.moments,
     "cox": cox.stratified,
+    "histogram": statistics.histogram,
     "exposure": statistics.exposure,
     "initialise": loop.initial,
     "train": loop.train,
