@@ -5,7 +5,7 @@ DEMO ?= fedpet-demo
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-full demo-networked test test-faults bench-transport fuzz check format lint types contracts sbom bench-help bench-imaging bench-pacs bench-statistics bench-secure-sum
+.PHONY: help demo demo-full demo-networked test test-faults bench-transport fuzz check format lint types contracts sbom bench-help bench-imaging bench-pacs bench-training bench-statistics bench-secure-sum
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -59,6 +59,9 @@ bench-secure-sum: $(VENV)/.node $(VENV)-sums/.done ## What does the secure sum c
 
 bench-pacs: $(VENV)/.dev ## How fast do images come from a PACS? Beside stock pynetdicom
 	$(BIN)/python bench/pacs.py
+
+bench-training: $(VENV)/.dev ## How fast is training? Beside a bare PyTorch loop, DICOM, and no federation
+	$(BIN)/python bench/training.py
 
 bench-statistics: $(VENV)/.dev ## How long does a statistic take, and what leaves? Beside lifelines
 	$(BIN)/python bench/statistics.py

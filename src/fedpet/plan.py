@@ -120,6 +120,8 @@ class Model:
         width: Channels of the first stage; later stages double it.
         image_features: Numbers that the image encoder hands to the fusion.
         hidden: Units of the fusion layer.
+        fusion: How images and covariates meet: `concatenate`, or `film`, where covariates also
+            scale and shift what the images gave.
         intervals_months: Edges of the discrete-time hazard, from 0, increasing.
     """
 
@@ -131,9 +133,13 @@ class Model:
     width: Annotated[int, Ge(4), Le(256)] = 12
     image_features: Annotated[int, Ge(1), Le(1024)] = 16
     hidden: Annotated[int, Ge(1), Le(4096)] = 32
+    fusion: Literal["concatenate", "film"] = "concatenate"
     intervals_months: Annotated[tuple[Months, ...], Len(2, 200)] = (
         0.0, 3.0, 6.0, 9.0, 12.0, 15.0, 18.0, 21.0, 24.0,
     )  # fmt: skip
+
+
+Augmentation: TypeAlias = Literal["shift", "gain", "noise", "affine", "blur", "flip"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,6 +153,9 @@ class Training:
         learning_rate: Of AdamW, at the first round.
         weight_decay: Of AdamW.
         augment: Whether images are changed a little in every pass.
+        augmentations: In which ways: `shift` by up to 3 pixels, `gain` of SUV by some 6 %,
+            `noise` of SUV by some 5 %, `affine` (turn by up to 5 degrees, zoom by up to 5 %),
+            `blur` to a lower resolution, `flip` left and right (the side of organs is lost).
         schedule: Learning rate over the rounds: `cosine`, to a tenth at the last, or `constant`.
         optimiser: What AdamW remembers is `reset` in every round, or `kept` at the site.
         gradient_norm_max: A step's gradient is scaled down to this L2 norm.
@@ -164,6 +173,7 @@ class Training:
     learning_rate: Positive = 2e-3
     weight_decay: NotNegative = 1e-3
     augment: bool = True
+    augmentations: Annotated[tuple[Augmentation, ...], Len(1, 6)] = ("shift", "gain", "noise")
     schedule: Literal["cosine", "constant"] = "cosine"
     optimiser: Literal["reset", "kept"] = "reset"
     gradient_norm_max: Positive = 5.0
@@ -415,6 +425,7 @@ def contradictions(plan: Plan) -> tuple[tuple[str, str], ...]:
         *_about_strategy(plan),
         *_about_privacy(plan),
         *_about_acceptance(plan),
+        *_twice("training.augmentations", plan.training.augmentations),
         *_twice("statistics.allowed", plan.statistics.allowed),
     )
 

@@ -13,6 +13,7 @@ from fedpet.federation.strategies import FedAvg, FedNova, Scaffold, Server, told
 from fedpet.parameters import digest, weight_of
 from fedpet.plan import Evaluation, Strategy, Training
 from fedpet.training import loop
+from fedpet.training.batches import augmented
 from fedpet.training.passes import gradient
 from fedpet.training.private import edges_of
 from toy import toy_cohort, toy_plan
@@ -333,3 +334,33 @@ def test_who_is_kept_to_tell_when_to_stop_is_not_trained_on():
     assert told["weight.pfs"].tolist() == [float(len(kept))]
     with pytest.raises(UpdateError, match="within"):
         loop.select(SITES["b"], plan_of(), choice)
+
+
+def test_every_way_of_augmentation_keeps_the_spot_and_its_suv():
+    """A lesion stays where and what it is, to some pixels and percent; flip moves its side."""
+    images = torch.zeros(32, 2, 33, 17)
+    images[:, :, 20:23, 4:7] = 8.0
+    for way in ("shift", "gain", "noise", "affine", "blur", "flip"):
+        generator = torch.Generator().manual_seed(0)
+        found = augmented(images, generator, (way,))
+        assert found.shape == images.shape
+        assert not torch.equal(found, images), way
+        again = augmented(images, torch.Generator().manual_seed(0), (way,))
+        assert torch.equal(found, again), way
+        total = found.sum(dim=(1, 2, 3)) / images.sum(dim=(1, 2, 3))
+        assert 0.7 < float(total.min()) <= float(total.max()) < 1.4, way
+        column = torch.arange(17.0)
+        mean = (found.sum(dim=(1, 2)) * column).sum(dim=1) / found.sum(dim=(1, 2, 3))
+        away = (mean - 5).abs()
+        assert float(away.max()) <= (6.001 if way == "flip" else 3.2), way
+    assert float(images.max()) == 8.0
+
+
+def test_film_lets_covariates_scale_what_the_images_give():
+    """Its parameters are there, get a gradient, and a wide step of covariates changes features."""
+    plan = replace(plan_of(), model=replace(plan_of().model, fusion="film"))
+    model = start(plan)
+    assert {"film.weight", "film.bias"} <= set(model)
+    found = train(SITES["a"], plan, model)
+    assert found["film.weight"].any()
+    assert "film.weight" not in start(plan_of())

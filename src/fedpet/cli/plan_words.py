@@ -63,7 +63,8 @@ def _predicted(plan: Plan) -> tuple[str, ...]:
 
 def _computed(plan: Plan) -> tuple[str, ...]:
     inputs, model, training = plan.inputs, plan.model, plan.training
-    network = f"A network '{model.name}' of width {model.width}"
+    film = ", image features scaled by the table (FiLM)" if model.fusion == "film" else ""
+    network = f"A network '{model.name}' of width {model.width}{film}"
     if model.code:
         network = f"A network of the plan's own ({model.code})"
     log = f" Taken as logarithms: {_listed(inputs.log)}." if inputs.log else ""

@@ -55,6 +55,7 @@ def build(
         hidden=settings.hidden,
         covariates=covariates,
         outputs=outputs,
+        film=settings.fusion == "film",
     )
     # Channels last: a step takes a quarter less time on the processors that hospitals have.
     return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 SUV_MAX = 20.0
+FILM_SCALE = 0.1
 
 
 class Stage(nn.Module):
@@ -39,10 +40,12 @@ class MipFusion(nn.Module):
         hidden: Units of the fusion layer.
         covariates: Columns of the design matrix.
         outputs: Logits by endpoint.
+        film: Whether covariates scale and shift the image features (FiLM). Initial weights make
+            both small, so that the network begins near the one without.
 
     Source:
         MIP networks for PET outcome: Girum et al. 2022, Ferrandez et al. 2023. Group
-        normalisation: Wu & He 2018.
+        normalisation: Wu & He 2018. FiLM: Perez et al. 2018; for imaging, Wolf et al. 2022 (DAFT).
     """
 
     def __init__(
@@ -53,6 +56,7 @@ class MipFusion(nn.Module):
         hidden: int,
         covariates: int,
         outputs: Mapping[str, int],
+        film: bool = False,
     ) -> None:
         super().__init__()
         self.encoder = nn.Sequential(
@@ -62,6 +66,7 @@ class MipFusion(nn.Module):
             Stage(4 * width, 4 * width, kernel=3),
         )
         self.summary = nn.Linear(2 * 2 * 4 * width, image_features)
+        self.film = nn.Linear(covariates, 2 * image_features) if film else None
         self.fusion = nn.Linear(image_features + covariates, hidden)
         self.heads = nn.ModuleDict(
             {
@@ -81,7 +86,11 @@ class MipFusion(nn.Module):
         scaled = torch.sqrt(torch.clamp(images, 0.0, SUV_MAX) / SUV_MAX)
         maps = self.encoder(scaled.flatten(0, 1).unsqueeze(1))
         pooled = torch.cat([maps.mean(dim=(2, 3)), maps.amax(dim=(2, 3))], dim=1)
-        features = torch.tanh(self.summary(pooled.reshape(subjects, views * pooled.shape[1])))
+        features = self.summary(pooled.reshape(subjects, views * pooled.shape[1]))
+        if self.film is not None:
+            scale, shift = (FILM_SCALE * self.film(covariates)).chunk(2, dim=1)
+            features = features * (1 + scale) + shift
+        features = torch.tanh(features)
         joined = torch.cat([features, covariates], dim=1)
         fused = torch.cat([functional.relu(self.fusion(joined)), joined], dim=1)
         return {name: head(fused) for name, head in self.heads.items()}

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
 
 from fedpet.cohort.samples import Cohort
 from fedpet.errors import DataError
@@ -18,6 +19,9 @@ from fedpet.training.selection import labels_of
 SHIFT_PIXELS = 3
 GAIN_SD = 0.06
 NOISE_SD = 0.05
+TURN_MAX = 0.09  # radians, 5 degrees
+ZOOM_MAX = 0.05
+USUAL = ("shift", "gain", "noise")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +96,12 @@ def samples_of(
 
 
 def batches(
-    samples: Samples, *, size: int, augment: bool, generator: torch.Generator
+    samples: Samples,
+    *,
+    size: int,
+    augment: bool,
+    generator: torch.Generator,
+    ways: Sequence[str] = USUAL,
 ) -> Iterator[Samples]:
     """Yield all samples once, in random order.
 
@@ -101,12 +110,13 @@ def batches(
         size: Samples in a batch; the last one may be smaller.
         augment: Whether images are changed.
         generator: Source of all randomness.
+        ways: In which ways they are changed; names of the plan's `training.augmentations`.
     """
     order = torch.randperm(len(samples), generator=generator)
     for start in range(0, len(samples), size):
         batch = samples.take(order[start : start + size])
         if augment:
-            images = augmented(batch.images, generator)
+            images = augmented(batch.images, generator, ways)
             batch = Samples(
                 images=images,
                 covariates=batch.covariates,
@@ -117,12 +127,54 @@ def batches(
         yield batch
 
 
-def augmented(images: Tensor, generator: torch.Generator) -> Tensor:
-    """Shift a batch by up to three pixels, scale each SUV by about 6 %, add a little noise.
+def augmented(images: Tensor, generator: torch.Generator, ways: Sequence[str] = USUAL) -> Tensor:
+    """Change a batch a little: by default shifted, each SUV scaled, a little noise added.
 
-    No flip: the side of the liver and of the heart is information.
+    No flip unless asked for: the side of the liver and of the heart is information.
+
+    Args:
+        images: SUV, [n, views, height, width].
+        generator: Source of all randomness.
+        ways: Names of the plan's `training.augmentations`, in any order.
     """
-    down, right = torch.randint(-SHIFT_PIXELS, SHIFT_PIXELS + 1, (2,), generator=generator).tolist()
-    gain = torch.exp(GAIN_SD * torch.randn((len(images), 1, 1, 1), generator=generator))
-    noise = 1 + NOISE_SD * torch.randn(images.shape, generator=generator)
-    return torch.roll(images, (down, right), dims=(2, 3)) * gain * noise
+    if "affine" in ways:
+        images = _turned(images, generator)
+    if "flip" in ways:
+        drawn = torch.rand(len(images), generator=generator) < 0.5
+        images = torch.where(drawn[:, None, None, None], images.flip(3), images)
+    if "blur" in ways:
+        images = _blurred(images, generator)
+    if "shift" in ways:
+        most = SHIFT_PIXELS
+        down, right = torch.randint(-most, most + 1, (2,), generator=generator).tolist()
+        images = torch.roll(images, (down, right), dims=(2, 3))
+    if "gain" in ways:
+        drawn = torch.randn((len(images), 1, 1, 1), generator=generator)
+        images = images * torch.exp(GAIN_SD * drawn)
+    if "noise" in ways:
+        images = images * (1 + NOISE_SD * torch.randn(images.shape, generator=generator))
+    return images
+
+
+def _turned(images: Tensor, generator: torch.Generator) -> Tensor:
+    """Turn and zoom each subject's views about their centre."""
+    turn, zoom = torch.rand((2, len(images)), generator=generator) * 2 - 1
+    angle, size = TURN_MAX * turn, 1 + ZOOM_MAX * zoom
+    ratio = images.shape[2] / images.shape[3]
+    none = torch.zeros_like(angle)
+    rows = torch.stack(
+        [
+            torch.stack([size * angle.cos(), -size * angle.sin() * ratio, none], dim=1),
+            torch.stack([size * angle.sin() / ratio, size * angle.cos(), none], dim=1),
+        ],
+        dim=1,
+    )
+    grid = functional.affine_grid(rows, list(images.shape), align_corners=False)
+    return functional.grid_sample(images, grid, align_corners=False)
+
+
+def _blurred(images: Tensor, generator: torch.Generator) -> Tensor:
+    """Mix each subject's images with their mean over 3 x 3 pixels: a scanner of less resolution."""
+    smooth = functional.avg_pool2d(images, 3, stride=1, padding=1, count_include_pad=False)
+    share = torch.rand((len(images), 1, 1, 1), generator=generator)
+    return images + share * (smooth - images)

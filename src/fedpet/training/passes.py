@@ -99,7 +99,11 @@ def train_round(
     for _ in range(settings.local_epochs):
         summed = dict.fromkeys(samples.known, 0.0)
         for batch in batches(
-            samples, size=settings.batch_size, augment=settings.augment, generator=generator
+            samples,
+            size=settings.batch_size,
+            augment=settings.augment,
+            generator=generator,
+            ways=settings.augmentations,
         ):
             optimiser.zero_grad()
             losses, parts = gradient(network, batch, edges, parts=parts)

@@ -158,7 +158,8 @@ def _drawn(samples: Samples, plan: Plan, sampling: float, source: Noise) -> Samp
     if not plan.training.augment or not len(drawn):
         return drawn
     seed = int(source.uniform(1)[0] * 2**53)
-    images = augmented(drawn.images, torch.Generator().manual_seed(seed))
+    generator = torch.Generator().manual_seed(seed)
+    images = augmented(drawn.images, generator, plan.training.augmentations)
     return Samples(
         images=images,
         covariates=drawn.covariates,
