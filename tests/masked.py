@@ -32,6 +32,9 @@ class MemoryLedger:
     def view(self, scope: Scope, step: str, survivors: str) -> str:
         return self.views.setdefault(step, survivors)
 
+    def summed(self, scope: Scope, summand: str, survivors: str) -> str:
+        return survivors
+
 
 def stream(seed: str) -> Iterator[bytes]:
     """Yield bytes that follow from a seed: SHA-256 of the seed and a counter."""

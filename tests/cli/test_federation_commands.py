@@ -74,6 +74,12 @@ def test_a_hospital_joins_is_approved_works_and_leaves(place):
     twice = fedpet("node", "start", "hospitals/site-0", "--background", code=3, cwd=place)
     assert twice["error"]["code"] == "FP-3056"
     wait_until(lambda: state_of(place, "site-0")["away_s"] is not None)
+    assert not (keys / "roster.json").exists()  # the coordinator's word is not enough
+    told = fedpet("node", "members", "hospitals/site-0", cwd=place)["data"]
+    assert [(row["site"], row["state"]) for row in told["members"]] == [("site-0", "new")]
+    accept = ("node", "members", "hospitals/site-0", "--accept")
+    fedpet(*accept, "0" * 16, code=5, cwd=place)
+    assert fedpet(*accept, told["digest"][:16], cwd=place)["data"]["pinned"]
     assert json.loads((keys / "roster.json").read_text())["sites"].keys() == {"site-0"}
 
     watched = subprocess.run(

@@ -10,6 +10,7 @@ from fedpet import plan as plans
 from fedpet import planfile
 from fedpet.federation.heads import signed_head
 from fedpet.federation.messages import Request, decode, encode
+from fedpet.node import rounds
 from fedpet.node.gate import Node
 from fedpet.node.policy import Policy, write_policy
 from toy import toy_cohort, toy_plan
@@ -145,3 +146,19 @@ def request_of(step):
     body = {"select": EVERYBODY}
     plan = plans.fingerprint(PLAN)
     return Request(site="nice", experiment="h", plan=plan, step=step, kind="count", body=body)
+
+
+def test_a_hospital_tells_of_its_own_ranking_as_often_as_models_are_judged(node, monkeypatch):
+    """Coefficients of choice rank subjects at will; enough such counts of pairs name them."""
+    own = {"endpoint": "pfs", "model": "cox", "release": "site-results"}
+
+    def crafted(number):
+        arrays = {**COX, "cox.beta": COX["cox.beta"] + number}
+        return ask(node, kind="concordance", step=f"c-{number}", body=own, arrays=arrays)
+
+    most = rounds.OWN_EACH_FOLD * PLAN.evaluation.folds
+    assert [crafted(number).status for number in range(most)] == ["ok"] * most
+    refused(crafted(most), "of no more in one run")
+    assert crafted(0).status == "ok"  # delivered again
+    monkeypatch.setattr(rounds, "OWN_EACH_FOLD", 1000)
+    assert crafted(most).status == "ok"

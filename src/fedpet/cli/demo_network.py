@@ -199,7 +199,10 @@ def _approve(site: str, hospital: Path, plan: Plan) -> None:
 
     folder = hospital / "node"
     if not (folder / "policy.toml").exists():
-        write_policy(Policy(releases=(*Policy().releases, "local-model")), folder / "policy.toml")
+        write_policy(
+            Policy(releases=(*Policy().releases, "local-model"), roster="told"),
+            folder / "policy.toml",
+        )
     node = Node(site=site, folder=folder, cohorts={})
     try:
         _, objections = node.propose(planfile.dumps(plan))

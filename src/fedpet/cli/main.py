@@ -184,6 +184,7 @@ NODE = LazyGroup(
         "subject": Entry("fedpet.cli.main:SUBJECT", "Take subjects out who withdrew"),
         "init": Entry("fedpet.cli.nodes:init", "Make a hospital's keys"),
         "join": Entry("fedpet.cli.nodes:join", "Join a federation with an invitation"),
+        "members": Entry("fedpet.cli.members:members", "Compare whose keys sums are masked for"),
         "check": Entry("fedpet.cli.nodes:check", "Would a hospital's node work here?"),
         "start": Entry("fedpet.cli.nodes:start", "Run a hospital's node"),
         "stop": Entry("fedpet.cli.nodes:stop", "Stop a hospital's node"),

@@ -12,6 +12,7 @@ from fedpet.engines.nats.link import Link
 from fedpet.engines.nats.relay import through
 from fedpet.engines.nats.site import SiteFiles
 from fedpet.node.child import Child
+from fedpet.node.policy import Policy, read_policy
 
 log = logging.getLogger(__name__)
 STATUS_S = 1.0
@@ -54,9 +55,15 @@ async def serve(hospital: Path, service: Service, *, say: Callable[[str], None])
             )
             await asyncio.sleep(STATUS_S)
 
+    def hear(roster: bytes) -> None:
+        path = files.folder / "policy.toml"
+        policy = read_policy(path) if path.exists() else Policy()
+        if not files.hear_roster(roster, believe=policy.roster == "told"):
+            say(f"The list of members has changed: fedpet node members {hospital}")
+
     try:
         async with through(files.proxy(), files.door(pinned)) as door:
-            link = Link(files.post(door), child, tell=tell, pin=files.keep_roster)
+            link = Link(files.post(door), child, tell=tell, pin=hear)
             async with asyncio.TaskGroup() as group:
                 group.create_task(write_status(link))
                 group.create_task(child.warm())

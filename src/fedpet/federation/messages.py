@@ -87,6 +87,24 @@ def question_digest(kind: str, body: Mapping[str, Any], arrays: Parameters) -> s
     return hashlib.sha256(f"{header}\n{digest(arrays)}".encode()).hexdigest()
 
 
+def shared_question(kind: str, body: Mapping[str, Any], each: str) -> str:
+    """Return the SHA-256 of a question of which each site has its own part.
+
+    Its own is which model a site judges, with its columns, and which fold held it out. All else
+    is the same at every site, above all whom the answer is about.
+
+    Args:
+        kind: The work.
+        body: Its parameters at one site.
+        each: Digest of the whole question over all sites.
+    """
+    common = {name: value for name, value in body.items() if name != "columns"}
+    choice = dict(common.get("select") or {})
+    if choice.get("part") == "all":
+        choice.pop("fold", None)  # all subjects are no fold
+    return question_digest(kind, {**common, "select": choice, "each": each}, {})
+
+
 def encode(message: Request | Reply) -> bytes:
     """Serialise a message: 8-byte little-endian header length, JSON header, safetensors."""
     header = header_of(message)

@@ -23,7 +23,13 @@ import numpy as np
 from fedpet.errors import FedpetError, UpdateError
 from fedpet.federation.engine import Engine
 from fedpet.federation.journal import Journal
-from fedpet.federation.messages import EACH_ITS_OWN, Reply, Request, question_digest
+from fedpet.federation.messages import (
+    EACH_ITS_OWN,
+    Reply,
+    Request,
+    question_digest,
+    shared_question,
+)
 from fedpet.federation.records import Record, SiteState
 from fedpet.parameters import Array, Parameters
 from fedpet.privacy.identity import Roster
@@ -71,6 +77,7 @@ class _Attempt:
     scope: Scope
     number: int
     asked: str
+    each: str
     total: float | None
     needed: int
     summed: Summed
@@ -139,9 +146,10 @@ class SecureSums:
                     plan=first.plan, experiment=first.experiment, roster=self.roster.digest
                 ),
                 number=journal.next_attempt(first.step),
-                asked=asked
+                asked=shared_question(first.kind, first.body, asked)
                 if first.kind in EACH_ITS_OWN
                 else question_digest(first.kind, first.body, first.arrays),
+                each=asked,
                 total=total,
                 needed=needed,
                 summed=summed,
@@ -285,7 +293,7 @@ class SecureSums:
             "sites": len(shared.batch.cohort),
             "slot": terms.slot,
             "included": list(terms.included),
-            "asked": terms.asked,
+            "asked": attempt.each,
             "total": terms.total,
         }
         requests = []

@@ -331,6 +331,8 @@ class Node:
         if not reasons:
             reasons += objections.to_the_audit(cohort, plan, request, policy)
             reasons += objections.to_small_sums(cohort, plan, request, policy)
+        if not reasons and asked.kind == masking.MASK:
+            reasons += objections.to_lone_sums(cohort, plan, request)
         question = "" if reasons else question_of(request)
         if not reasons:
             reasons += self._memory.objections(request, plan, cohort, policy, question=question)

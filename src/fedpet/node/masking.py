@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from fedpet.errors import RefusalError, UpdateError
-from fedpet.federation.messages import EACH_ITS_OWN, Request, question_digest
+from fedpet.federation.messages import EACH_ITS_OWN, Request, question_digest, shared_question
 from fedpet.node.membership import Membership
 from fedpet.node.policy import Policy
 from fedpet.node.store import Store
@@ -80,6 +80,7 @@ class Masking:
             UpdateError: If the request is not well-formed.
         """
         least = max(policy.sites_min, plan.sites.sites_min)
+        same = policy.same_sites
         told, data = _told(request), _bytes(request.arrays.get("sum.data"))
         with self._lock:
             session = self._session(request, told, begin=request.kind == "sum.advertise")
@@ -94,9 +95,9 @@ class Masking:
                     name, slot = str(told["batch"]), _whole(told["slot"])
                     over = _names(told["survivors"])
                     if request.kind == "sum.confirm":
-                        answer = session.confirm(name, slot, over, sites_min=least)
+                        answer = session.confirm(name, slot, over, sites_min=least, same=same)
                     else:
-                        answer = session.reveal(name, slot, over, data, sites_min=least)
+                        answer = session.reveal(name, slot, over, data, sites_min=least, same=same)
             except (KeyError, TypeError, ValueError) as error:
                 raise _malformed() from error
         return {"sum.data": np.frombuffer(answer, np.uint8)}
@@ -139,7 +140,15 @@ class Masking:
         with self._lock:
             session = self._session(request, told)
             session.receive(name, _bytes(request.arrays.get("sum.boxes")))
-            masked = session.mask(name, terms, arrays, layout, weight=weight, sites_min=least)
+            masked = session.mask(
+                name,
+                terms,
+                arrays,
+                layout,
+                weight=weight,
+                sites_min=least,
+                fold=_fold(question, plan),
+            )
         return {
             "sum.narrow": masked.narrow,
             "sum.wide": masked.wide,
@@ -159,6 +168,19 @@ class Masking:
         """Write, once and for good, over whom the sum of a step is opened."""
         return self._store.promise(f"view/{scope.context.hex()}/{step}", survivors)
 
+    def summed(self, scope: Scope, summand: str, survivors: str) -> str:
+        """Write, once and for good, over whom a run of the plan opened this very summand.
+
+        Returns:
+            The sites of the first run that opened it, if it was another; `survivors` otherwise. In
+            one run fits may begin again without a site that dropped out.
+        """
+        first = self._store.promise(
+            f"summand/{scope.plan}/{summand}", f"{scope.experiment}\n{survivors}"
+        )
+        experiment, _, sites = first.partition("\n")
+        return survivors if experiment == scope.experiment else sites
+
     def _session(
         self, request: Request, told: Mapping[str, Any], *, begin: bool = False
     ) -> SiteSession:
@@ -170,7 +192,8 @@ class Masking:
             roster = self._membership.roster
             if roster is None or roster.digest != scope.roster:
                 raise RefusalError(
-                    "The federation's roster is not the one that this hospital pinned."
+                    "The federation's roster is not the one that this hospital pinned.",
+                    why="A person there compares it first: `fedpet node members`.",
                 )
             if not begin:
                 raise RefusalError(FORGOTTEN)
@@ -205,16 +228,29 @@ def _terms(told: Mapping[str, Any], question: Request) -> Terms:
     total = told["total"]
     if total is not None and type(total) is not float:
         raise TypeError(total)
-    asked = question_digest(question.kind, question.body, question.arrays)
+    if question.kind in EACH_ITS_OWN:
+        asked = shared_question(question.kind, question.body, str(told["asked"]))
+    else:
+        asked = question_digest(question.kind, question.body, question.arrays)
     return Terms(
         step=question.step,
         attempt=question.attempt,
         purpose=question.kind,
-        asked=str(told["asked"]) if question.kind in EACH_ITS_OWN else asked,
+        asked=asked,
         included=_names(told["included"]),
         slot=_whole(told["slot"]),
         total=total,
     )
+
+
+def _fold(question: Request, plan: Plan) -> str:
+    """Say which hospitals a plan holds out of a sum, so that its folds may share a summand."""
+    topic = question.step.split("/")[1:3]
+    if topic[:1] == ["leave-one-site-out"]:
+        return "/".join(topic)
+    if plan.evaluation.scheme == "held-out-subjects":
+        return ""
+    return str(question.body["select"].get("fold"))
 
 
 def _names(value: object) -> tuple[str, ...]:

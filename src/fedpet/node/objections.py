@@ -90,6 +90,30 @@ def to_the_cohort(cohort: Cohort, plan: Plan) -> tuple[str, ...]:
     return tuple(found)
 
 
+def to_lone_sums(cohort: Cohort, plan: Plan, request: Request) -> tuple[str, ...]:
+    """Object to a masked sum of which this hospital, or one other alone, would be the content.
+
+    A sum is counted by the hospitals in it, so each of them must have something to add: zeros
+    hide nobody. A selection by hospital belongs to a pooled cohort, which is in no masked sum.
+
+    Args:
+        cohort: As it may be answered for.
+        plan: The approved plan.
+        request: The question, without its mask.
+
+    Raises:
+        UpdateError: If the request's selection is not understood.
+    """
+    if request.body["select"].get("members") is not None:
+        return ("A sum over hospitals is about all of them; it selects none by name.",)
+    if subjects_behind(cohort, plan, request.body) == 0:
+        return (
+            "This hospital has no subject to add, so it stays out of the sum: the hospitals in a "
+            "sum are those whom it is about.",
+        )
+    return ()
+
+
 def to_small_sums(cohort: Cohort, plan: Plan, request: Request, policy: Policy) -> tuple[str, ...]:
     """Object to an answer that sums few subjects, or that leaves few out, but not nobody.
 

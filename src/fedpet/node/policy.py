@@ -35,6 +35,11 @@ COMMENTS = {
     "# pooling (its subjects may lie beside those of other sites on one machine: public data).",
     "secure_sum": "required: sums leave masked only, under plans that say so;\n"
     "# optional: also in clear, where the plan switches the secure sum off or asks few sites.",
+    "same_sites": "Whether two runs of a plan add the very same summand over the same sites only;\n"
+    "# the difference of two sums would tell of the site that is in one of them.",
+    "roster": "compared: the secure sum is for the keys that a person here compared with the\n"
+    "# other hospitals (`fedpet node members`); told: for those that the coordinator names, who\n"
+    "# could name keys of its own and read what this hospital adds.",
     "vote_by": "What this hospital compares when it votes on a candidate for the global model:\n"
     "# loss, or c-index (its own, of the primary endpoint).",
     "vote_worse_max": "By how much it may be worse than the model accepted last: a share of\n"
@@ -73,6 +78,7 @@ COMMENTS = {
     "time_zone": "Of these hours, such as Europe/Paris; empty means that of the machine.",
 }
 SECURE_SUM = ("required", "optional")
+ROSTER = ("compared", "told")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +90,8 @@ class Policy:
     endpoints: tuple[str, ...] = ("pfs", "os", "response", "early_failure")
     releases: tuple[str, ...] = ("counts", "site-results", "table-1", "votes", "passport")
     secure_sum: str = "required"
+    same_sites: bool = True
+    roster: str = "compared"
     vote_by: str = "loss"
     vote_worse_max: float = 0.1
     privacy_audit: bool = False
@@ -183,7 +191,13 @@ def first_policy(*, phantom: bool) -> Policy:
     if not phantom:
         return Policy()
     releases = (*Policy().releases, "local-model", "site-coefficients")
-    return Policy(releases=releases, custom_code=True, privacy_audit=True)
+    return Policy(
+        releases=releases,
+        custom_code=True,
+        same_sites=False,
+        roster="told",
+        privacy_audit=True,
+    )
 
 
 def write_policy(policy: Policy, path: Path) -> None:
@@ -286,6 +300,7 @@ def _beyond_types(values: Mapping[str, Any]) -> list[str]:
         ("isolation_min", LEVELS),
         ("privacy_min", PRIVACY),
         ("secure_sum", SECURE_SUM),
+        ("roster", ROSTER),
         ("vote_by", VOTE_BY),
     )
     for name, allowed in choices:

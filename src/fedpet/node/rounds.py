@@ -9,7 +9,9 @@ Rules:
    of them is a question that `queries_max` counts.
 3. An experiment asks at most `experiment_steps_max` steps, a plan is run at most
    `plan_experiments_max` times.
-4. An experiment is answered from the cohort that it began with, member for member.
+4. A hospital's own C-index is told of as many models as an experiment judges, and no more: whoever
+   may rank its subjects at will, again and again, learns who they are.
+5. An experiment is answered from the cohort that it began with, member for member.
 """
 
 from __future__ import annotations
@@ -21,6 +23,8 @@ from fedpet.node.policy import Policy
 from fedpet.node.store import Store
 from fedpet.plan import Plan
 
+OWN, OWN_EACH_FOLD = "own-results/", 4  # models whose C-index is told apart, for each fold
+
 
 def edition_of(subjects: tuple[str, ...]) -> str:
     """Return the digest of a set of subjects, whatever their order."""
@@ -28,7 +32,12 @@ def edition_of(subjects: tuple[str, ...]) -> str:
 
 
 def round_of(request: Request) -> str | None:
-    """Name the round of a fit that a request trains or votes on, or None if it does neither."""
+    """Name what a request takes of an experiment, or None if it takes nothing.
+
+    A round of a fit that it trains or votes on, or a result of this hospital's own.
+    """
+    if request.kind == "concordance":
+        return OWN + request.step
     if request.kind not in ("train", "vote"):
         return None
     choice = request.body.get("select")
@@ -65,6 +74,7 @@ def objections(
         request.step,
     ):
         found.append("This round was asked before, under another step.")
+    found += _beyond_the_models(request, plan, store=store)
     begun = store.experiment(request.experiment)
     if begun is None:
         runs = len(store.experiments(request.plan))
@@ -84,6 +94,16 @@ def objections(
             "this hospital answers no more."
         )
     return tuple(found)
+
+
+def _beyond_the_models(request: Request, plan: Plan, *, store: Store) -> list[str]:
+    """Object to more results of this hospital alone than there are models to judge."""
+    if request.kind != "concordance" or store.step(request.experiment, request.step) is not None:
+        return []
+    most = OWN_EACH_FOLD * plan.evaluation.folds
+    if store.rounds(request.experiment, OWN) < most:
+        return []
+    return [f"The C-index at this hospital alone was told of {most} models; of no more in one run."]
 
 
 def _beyond_the_plan(request: Request, plan: Plan) -> list[str]:

@@ -326,6 +326,15 @@ class Store:
         )
         return rows[0][0] if rows else None
 
+    def rounds(self, experiment: str, prefix: str) -> int:
+        """Return how many rounds of an experiment have a name that begins like this."""
+        rows = self._rows(
+            "select count(*) from steps where experiment = ? and round glob ?",
+            experiment,
+            f"{prefix}*",
+        )
+        return int(rows[0][0])
+
     def steps(self, experiment: str) -> int:
         """Return how many different steps an experiment has asked."""
         return int(self._rows("select count(*) from steps where experiment = ?", experiment)[0][0])

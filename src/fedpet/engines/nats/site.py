@@ -4,6 +4,7 @@
 node.toml         what the hospital decides: the way out
 federation.toml   what it pinned when it joined: address, authority, the coordinator's key
 identity.pem      its key (0600)          broker.nk    its key for the broker (0600)
+roster.told.json  the members that the coordinator named last
 roster.json       the members that it pinned
 ```
 """
@@ -36,6 +37,7 @@ FEDERATION = TomlDoor(
 )
 # Strict at the door: no unknown key, no silent conversion.
 DOOR = {"extra": "forbid", "strict": True, "allow_inf_nan": False}
+ROSTER_DIGITS = 16  # of a digest, at least, to name a roster
 TEMPLATE = """\
 # What this hospital decides about its way out. Restart the node after a change.
 
@@ -218,25 +220,64 @@ class SiteFiles:
             folder=self.folder,
         )
 
-    def keep_roster(self, roster: bytes) -> None:
-        """Write the roster that the coordinator signed, unless a newer one is here.
+    def hear_roster(self, data: bytes, *, believe: bool) -> bool:
+        """Keep the roster that the coordinator signed, for a person to compare.
+
+        Args:
+            data: The roster.
+            believe: Pin it at once. Whoever does believes the coordinator, who could name keys of
+                its own.
+
+        Returns:
+            Whether it is the pinned one now.
 
         Raises:
             RefusalError: If it names this site with another key, or an epoch that was used before.
             StoreError: If it is no roster.
         """
-        told, path = Roster.from_bytes(roster), self.folder / "roster.json"
+        told, known = Roster.from_bytes(data), self.roster()
         if told.of(self.pinned().site) != self.require().public:
             raise RefusalError("The roster names this site with a key that is not its own.")
-        if path.exists():
-            known = Roster.from_bytes(path.read_bytes())
-            if known.digest == told.digest:
-                return
-            if told.epoch <= known.epoch:
-                raise RefusalError("The roster is older than the one that is pinned here.")
-        part = self.folder / f"roster.json.{os.getpid()}.part"
-        part.write_bytes(roster)
-        part.replace(path)
+        if known is not None and known.digest == told.digest:
+            return True
+        if known is not None and told.epoch <= known.epoch:
+            raise RefusalError("The roster is older than the one that is pinned here.")
+        self._write("roster.told.json", data)
+        if believe:
+            self.pin_roster(told.digest)
+        return believe
+
+    def roster(self, *, told: bool = False) -> Roster | None:
+        """Return the pinned roster, or the newest one that the coordinator told; None before.
+
+        Raises:
+            StoreError: If the file is no roster.
+        """
+        path = self.folder / ("roster.told.json" if told else "roster.json")
+        return Roster.from_bytes(path.read_bytes()) if path.exists() else None
+
+    def pin_roster(self, digest: str) -> Roster:
+        """Pin the roster that was told; from now on the secure sum is for its members.
+
+        Args:
+            digest: Its digest or the first 16 digits of it, as people compared it.
+
+        Raises:
+            RefusalError: If another roster was told, or none.
+        """
+        told = self.roster(told=True)
+        if told is None or len(digest) < ROSTER_DIGITS or not told.digest.startswith(digest):
+            raise RefusalError(
+                "The coordinator has told no such list of members.",
+                do="Read the list that it told: fedpet node members HOSPITAL",
+            )
+        self._write("roster.json", told.to_bytes())
+        return told
+
+    def _write(self, name: str, data: bytes) -> None:
+        part = self.folder / f"{name}.{os.getpid()}.part"
+        part.write_bytes(data)
+        part.replace(self.folder / name)
 
     def _text(self, name: str) -> str:
         try:

@@ -98,6 +98,21 @@ def require_one_view(before: str, now: str) -> None:
         raise RefusalError(f"The sum of this step was promised over other sites: {before}.")
 
 
+def require_same_sites(before: str, now: str) -> None:
+    """Refuse to open the very same summand in two runs of a plan over two sets of sites.
+
+    The difference of the two sums would be the summands of those who are in one of them.
+
+    Raises:
+        RefusalError: If it was opened over other sites in another run.
+    """
+    if before != now:
+        raise RefusalError(
+            f"In another run of this plan the same was summed over other sites: {before}. Ask "
+            "those, or propose the plan anew."
+        )
+
+
 def require_confirmed(
     confirmations: Mapping[str, bytes],
     *,

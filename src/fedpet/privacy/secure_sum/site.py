@@ -33,6 +33,7 @@ from fedpet.privacy.secure_sum.statements import (
     SHARE,
     box_digests,
     commitment,
+    summand_digest,
     vector_digest,
 )
 from fedpet.privacy.secure_sum.terms import (
@@ -60,6 +61,10 @@ class Ledger(Protocol):
         """Write, once, over whom the sum of a step is opened."""
         ...
 
+    def summed(self, scope: Scope, summand: str, survivors: str) -> str:
+        """Write, once, over whom a summand was opened; answer over whom another run did."""
+        ...
+
 
 @dataclass(slots=True)
 class _Slot:
@@ -70,6 +75,7 @@ class _Slot:
     mine: dict[str, tuple[bytes, bytes]] = field(default_factory=dict)  # shares of b_j, kappa_j
     tag: bytes | None = None
     terms: Terms | None = None
+    summand: str = ""
     kinds: dict[str, str] = field(default_factory=dict)
 
 
@@ -203,6 +209,7 @@ class SiteSession:
         *,
         weight: float,
         sites_min: int,
+        fold: str = "",
     ) -> Masked:
         """Encode and mask a summand.
 
@@ -213,6 +220,7 @@ class SiteSession:
             layout: How it is laid out.
             weight: This site's share of W, from 0 to 1.
             sites_min: Sites that this hospital wants in a sum.
+            fold: Which hospitals the plan holds out of the sum, in a word; empty for none.
 
         Raises:
             RefusalError: If too few sites are included, the slot served another sum, or another
@@ -252,17 +260,33 @@ class SiteSession:
         first = self._ledger.vector(self.scope, terms.step, terms.attempt, digest.hex())
         rules.require_one_vector(first, digest.hex())
         slot.tag, slot.terms = tag, terms
+        slot.summand = summand_digest(terms.purpose, fold, arrays)
         signature = self._identity.sign(MASK, tag + digest)
         return Masked(narrow=narrow, wide=wide, message=pack(described, signature))
 
-    def confirm(self, name: str, number: int, survivors: Sequence[str], *, sites_min: int) -> bytes:
+    def confirm(
+        self,
+        name: str,
+        number: int,
+        survivors: Sequence[str],
+        *,
+        sites_min: int,
+        same: bool = True,
+    ) -> bytes:
         """Promise to open a slot's sum over these sites and no others; one proof for each site.
+
+        Args:
+            name: Of the batch.
+            number: Of the slot.
+            survivors: U3, sorted.
+            sites_min: Sites that this hospital wants in a sum.
+            same: Whether another run must have opened the same summand over the same sites.
 
         Raises:
             RefusalError: If they are too few, or the step was promised over others.
         """
         prepared, slot = self._slot(name, number)
-        statement = self._view(prepared, slot, survivors, sites_min=sites_min)
+        statement = self._view(prepared, slot, survivors, sites_min=sites_min, same=same)
         fields = []
         for j in survivors:
             if j != self.site:
@@ -278,6 +302,7 @@ class SiteSession:
         confirmed: bytes,
         *,
         sites_min: int,
+        same: bool = True,
     ) -> bytes:
         """Give the shares that open the sum over `survivors`, once enough of them confirmed it.
 
@@ -287,6 +312,7 @@ class SiteSession:
             survivors: U3, sorted.
             confirmed: By site, the proof that its `confirm` made for this one; packed.
             sites_min: Sites that this hospital wants in a sum.
+            same: Whether another run must have opened the same summand over the same sites.
 
         Returns:
             One share per included site, in the order of names: of b for survivors, of kappa for
@@ -296,7 +322,7 @@ class SiteSession:
             RefusalError: If too few confirmed, or another view was promised or opened.
         """
         prepared, slot = self._slot(name, number)
-        statement = self._view(prepared, slot, survivors, sites_min=sites_min)
+        statement = self._view(prepared, slot, survivors, sites_min=sites_min, same=same)
         proofs = {j: proof for j, (proof,) in unpack_by_site(confirmed, 1).items()}
         rules.require_confirmed(
             {j: proof for j, proof in proofs.items() if j in survivors and j != self.site},
@@ -368,7 +394,13 @@ class SiteSession:
         return prepared, prepared.slots[number]
 
     def _view(
-        self, prepared: _Prepared, slot: _Slot, survivors: Sequence[str], *, sites_min: int
+        self,
+        prepared: _Prepared,
+        slot: _Slot,
+        survivors: Sequence[str],
+        *,
+        sites_min: int,
+        same: bool,
     ) -> bytes:
         assert slot.tag is not None
         assert slot.terms is not None
@@ -378,6 +410,9 @@ class SiteSession:
             raise RefusalError("This site's answer would not be in the sum that it opens.")
         listed = ", ".join(survivors)
         rules.require_one_view(self._ledger.view(self.scope, slot.terms.step, listed), listed)
+        before = self._ledger.summed(self.scope, slot.summand, listed)
+        if same:
+            rules.require_same_sites(before, listed)
         return survivors_statement(slot.tag, survivors)
 
 

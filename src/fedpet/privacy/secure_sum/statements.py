@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from hashlib import sha256
 
+import numpy as np
+
+from fedpet.parameters import Parameters
 from fedpet.privacy.secure_sum.keys import PROTOCOL, fingerprint
 from fedpet.privacy.secure_sum.lanes import Words32, Words64
 from fedpet.privacy.secure_sum.terms import Batch, Scope, pack
@@ -34,6 +37,16 @@ def box_digests(batch: Batch, boxes: Mapping[str, bytes]) -> bytes:
     """Return the digests of a site's boxes in the order of the cohort, zeros for its own."""
     digests = (sha256(boxes[j]).digest() if j in boxes else bytes(32) for j in batch.cohort)
     return b"".join(digests)
+
+
+def summand_digest(purpose: str, fold: str, arrays: Parameters) -> str:
+    """Return the SHA-256 by which a site knows again what it gave before; it stays at the site."""
+    digest = sha256(pack(purpose.encode(), fold.encode()))
+    for name in sorted(arrays):
+        array = np.ascontiguousarray(arrays[name])
+        digest.update(pack(name.encode(), str(array.dtype).encode(), str(array.shape).encode()))
+        digest.update(array.reshape(-1).view(np.uint8).data)
+    return digest.hexdigest()
 
 
 def vector_digest(narrow: Words32, wide: Words64) -> bytes:
