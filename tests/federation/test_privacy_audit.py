@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -111,8 +111,6 @@ def test_a_perfect_attack_breaks_the_bound_of_training_with_noise():
 @pytest.mark.parametrize("language", ["en", "fr"])
 def test_the_page_is_whole_in_every_language(language, found):
     """The officer's page says the verdict, the power and the limits, and asks for nothing else."""
-    from dataclasses import asdict
-
     first = found[0]
     member = {**asdict(first), "epsilon_proved": first.epsilon_proved}
     page = render_privacy_audit(
@@ -137,3 +135,23 @@ def test_the_page_is_whole_in_every_language(language, found):
 def test_both_languages_say_the_same():
     """A missing sentence would end a French page in a traceback."""
     assert set(CATALOGUES["en"]) == set(CATALOGUES["fr"])
+
+
+@pytest.mark.parametrize(
+    ("members", "others", "words"),
+    [
+        (60, 50, "No attack told members"),
+        (66, 50, "shows through"),
+        (100, 0, "membership can be told"),
+    ],
+)
+def test_the_verdict_hides_no_attack_that_works(members, others, words):
+    """Between nothing seen and an epsilon proved lies what shows through; it is told as well."""
+    counts = {}
+    for name in ("loss", "reference"):
+        counts[f"{name}.members"] = np.r_[100.0 - members, np.zeros(98), float(members)]
+        counts[f"{name}.others"] = np.r_[100.0 - others, np.zeros(98), float(others)]
+    found = membership_of(PLAN, counts, sites=("a",), subjects=[100])
+    member = {**asdict(found), "epsilon_proved": found.epsilon_proved}
+    page = render_privacy_audit({"membership": member})
+    assert words in page

@@ -159,7 +159,17 @@ def _attacked(
                 workers=workers,
             )
         )
-        found = _followed(attack_membership(execution), terminal)
+        try:
+            found = _followed(attack_membership(execution), terminal)
+        except UpdateError as error:
+            raise UpdateError(
+                error.title,
+                why=error.why,
+                do=(
+                    "Mend what the hospitals say, and call the same command again: it goes on.",
+                    "A hospital needs twice the subjects of its subjects_min, and privacy_audit.",
+                ),
+            ) from error
     return found, all(cohort.phantom for cohort in cohorts.values())
 
 

@@ -17,6 +17,9 @@ ENGLISH: Mapping[str, str] = {
     "that the noise promises: the training is not what it claims to be.",
     "verdict_none": "No attack told members from others more often than chance allows, and nothing "
     "is proved. The training adds no noise, so there is no bound either.",
+    "verdict_seen": "At {false} false alarms an attack found {true} of the members: membership "
+    "shows through, though an epsilon is not proved with so few subjects. The training adds no "
+    "noise, so there is no bound.",
     "verdict_some": "The attacks prove that membership can be told: epsilon is at least {proved}. "
     "The training adds no noise, so there is no bound from above.",
     "member_heading": "Can anybody tell from the model who trained it?",
@@ -35,7 +38,7 @@ ENGLISH: Mapping[str, str] = {
     "nothing": "none",
     "member_note": "Chance finds as many members as it raises false alarms. Limits of shares are "
     "exact (Clopper-Pearson); a proof of epsilon holds for all rows together. False alarms are "
-    "ranked within each hospital, so they lie near what was meant.",
+    "ranked within each hospital: one subject of each is the fewest that can be meant.",
     "power": "With {members} members and {others} others even a perfect attack could prove no more "
     "than an epsilon of {best}. What lies above cannot be seen with so few.",
     "roc": "Members found against false alarms",
@@ -95,6 +98,9 @@ FRENCH: Mapping[str, str] = {
     "hasard "
     "ne le permet, et rien n’est prouvé. L’entraînement n’ajoute pas de bruit : il n’y a pas de "
     "borne non plus.",
+    "verdict_seen": "À {false} de fausses alertes, une attaque a trouvé {true} des membres : "
+    "l’appartenance transparaît, même si aucun epsilon n’est prouvé avec si peu de sujets. "
+    "L’entraînement n’ajoute pas de bruit : il n’y a pas de borne.",
     "verdict_some": "Les attaques prouvent que l’appartenance peut être reconnue : epsilon vaut au "
     "moins {proved}. L’entraînement n’ajoute pas de bruit : il n’y a pas de borne supérieure.",
     "member_heading": "Peut-on savoir, d’après le modèle, qui a servi à l’entraîner ?",
@@ -113,8 +119,8 @@ FRENCH: Mapping[str, str] = {
     "nothing": "aucun",
     "member_note": "Le hasard trouve autant de membres qu’il donne de fausses alertes. Les limites "
     "des parts sont exactes (Clopper-Pearson) ; une preuve d’epsilon vaut pour toutes les lignes "
-    "ensemble. Les fausses alertes sont classées dans chaque hôpital, donc proches de la part "
-    "visée.",
+    "ensemble. Les fausses alertes sont classées dans chaque hôpital : un sujet de chacun est le "
+    "moins qui puisse être visé.",
     "power": "Avec {members} membres et {others} autres, même une attaque parfaite ne prouverait "
     "pas "
     "plus qu’un epsilon de {best}. Ce qui est au-dessus ne se voit pas avec si peu de sujets.",

@@ -43,7 +43,7 @@ def render_privacy_audit(audit: Mapping[str, object], *, language: str = "en") -
         .render(
             words=words,
             language=language,
-            title=text(plan.get("title")),
+            title=text(plan.get("title")).removeprefix("Privacy audit: "),
             line=words["line"].format(
                 name=text(plan.get("name")),
                 fingerprint=text(plan.get("fingerprint"))[:16],
@@ -71,7 +71,27 @@ def _verdict(member: Json, words: Mapping[str, str]) -> str:
     told = {"proved": _decimal(proved, 2, words), "bound": _decimal(bound or 0.0, 2, words)}
     if bound is not None:
         return words["verdict_within" if proved <= bound else "verdict_above"].format(**told)
-    return words["verdict_some" if proved > 0 else "verdict_none"].format(**told)
+    if proved > 0:
+        return words["verdict_some"].format(**told)
+    seen = _clearest(member)
+    if seen is None:
+        return words["verdict_none"]
+    return words["verdict_seen"].format(
+        false=_percent(seen[0], words, 0), true=_percent(seen[1], words, 0)
+    )
+
+
+def _clearest(member: Json) -> tuple[float, float] | None:
+    """Return shares of false alarms and of members found where they are apart the most."""
+    apart = []
+    for found in mapping(member.get("found")).values():
+        for one in rows(found):
+            true, false = mapping(one.get("true")), mapping(one.get("false"))
+            alarms, hits = number(false.get("value")) or 0.0, number(true.get("value")) or 0.0
+            low = number(true.get("low")) or 0.0
+            if low > alarms:
+                apart.append((low - alarms, alarms, hits))
+    return max(apart)[1:] if apart else None
 
 
 def _members(member: Json, words: Mapping[str, str]) -> TextTable:
@@ -139,7 +159,7 @@ def _roc(curves: Json, words: Mapping[str, str]) -> Markup:
     def at(point: Sequence[float]) -> str:
         return f"{MARGIN + point[0] * SIZE:.1f},{10 + (1 - point[1]) * SIZE:.1f}"
 
-    width, height = SIZE + MARGIN + 160, SIZE + 50
+    width, height = SIZE + MARGIN + 220, SIZE + 50
     parts = [
         f'<svg viewBox="0 0 {width} {height}" role="img" width="{width}" height="{height}">',
         f"<title>{escape(words['roc'])}</title><desc>{escape(words['roc_text'])}</desc>",
@@ -157,7 +177,7 @@ def _roc(curves: Json, words: Mapping[str, str]) -> Markup:
         parts.append(f'<polyline points="{drawn}" {style}/>')
         parts.append(f'<line x1="{left}" y1="{top - 4}" x2="{left + 22}" y2="{top - 4}" {style}/>')
         label = escape(words.get(f"attack:{name}", str(name)))
-        parts.append(f'<text x="{left}" y="{top + 10}" font-size="10">{label}</text>')
+        parts.append(f'<text x="{left + 28}" y="{top}" font-size="11">{label}</text>')
     for share in (0.0, 0.5, 1.0):
         x, y = at((share, 0.0)).split(",")
         shown = _percent(share, words, 0)

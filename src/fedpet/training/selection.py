@@ -117,9 +117,12 @@ def _half(cohort: Cohort, plan: Plan, choice: Mapping[str, Any]) -> NDArray[np.b
 
 
 def in_half(cohort: Cohort, plan: Plan, number: int) -> NDArray[np.bool_]:
-    """Return who is in a random half of the privacy audit, [subjects]."""
+    """Return who is in a random half of the privacy audit, [subjects]; the two are of one size."""
     name = f"half/{plan.seed}/{number}"
-    return np.array([drawn_of(one, name) < 0.5 for one in cohort.subjects], bool)
+    order = np.argsort([drawn_of(one, name) for one in cohort.subjects], kind="stable")
+    chosen = np.zeros(len(cohort.subjects), bool)
+    chosen[order[: len(order) // 2]] = True
+    return chosen
 
 
 def drawn_of(pseudonym: str, name: str) -> float:
