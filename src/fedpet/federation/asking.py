@@ -113,7 +113,10 @@ def ask(run: Execution, question: Question) -> Generator[Record, None, Closed]:
             replies, bytes_out = yield from _exchange(run, question)
             closed = _close(run, question, replies, time.perf_counter() - started, bytes_out)
         run.journal.record(question.step, asked=asked, closed=closed)
-    yield StepClosed(question.step, question.label, closed.seconds, replayed)
+    values = sum(array.size for array in closed.arrays.values())
+    if question.release is not None:
+        values = round(values / max(1, len(answered(closed))))
+    yield StepClosed(question.step, question.label, closed.seconds, replayed, values)
     return closed
 
 

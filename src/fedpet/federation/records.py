@@ -40,12 +40,16 @@ class SiteEnrolled:
 
 @dataclass(frozen=True, slots=True)
 class StepClosed:
-    """A step's sum is in the journal; `replayed` if it was there before."""
+    """A step's sum is in the journal; `replayed` if it was there before.
+
+    `values` are the numbers that one site sent, whatever the form in which they travelled.
+    """
 
     step: str
     label: str
     seconds: float
     replayed: bool
+    values: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,7 +93,7 @@ class Federation:
             statistic: A generator of `fedpet.federation.statistics`.
         """
         started = time.perf_counter()
-        steps: dict[str, bool] = {}
+        steps: dict[str, StepClosed] = {}
         while True:
             try:
                 record = next(statistic)
@@ -101,13 +101,14 @@ class Federation:
                 result: Result = stop.value
                 break
             if isinstance(record, StepClosed):
-                steps.setdefault(record.step, record.replayed)
+                steps.setdefault(record.step, record)
             if self._watch is not None:
                 self._watch(record)
         self._account = account_of(
             [closed for step, closed in self.execution.journal.history() if step in steps],
             self.execution.plan,
-            replayed=sum(steps.values()),
+            replayed=sum(record.replayed for record in steps.values()),
+            floats_up=sum(record.values for record in steps.values()),
             seconds=time.perf_counter() - started,
             result=result,
         )

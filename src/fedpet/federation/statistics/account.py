@@ -48,7 +48,13 @@ class Account:
 
 
 def account_of(
-    steps: Sequence[Closed], plan: Plan, *, replayed: int, seconds: float, result: object
+    steps: Sequence[Closed],
+    plan: Plan,
+    *,
+    replayed: int,
+    floats_up: int,
+    seconds: float,
+    result: object,
 ) -> Account:
     """Add up what the closed steps of a statistic cost.
 
@@ -56,6 +62,7 @@ def account_of(
         steps: Its steps, from the journal.
         plan: The plan.
         replayed: Steps that were answered from the journal.
+        floats_up: Numbers that one site sent.
         seconds: From the first question to the result.
         result: What it gave; its `hidden` and `merged` counts, if it has any.
     """
@@ -67,7 +74,7 @@ def account_of(
     return Account(
         questions=len(steps),
         replayed=replayed,
-        floats_up=sum(_each(closed.bytes_in, _answers(closed)) for closed in steps),
+        floats_up=floats_up,
         floats_down=sum(_each(closed.bytes_out, len(closed.sites)) for closed in steps),
         seconds=seconds,
         sites=tuple(sorted(asked - left_out.keys())),
@@ -86,10 +93,6 @@ def account_of(
 def _released(closed: Closed) -> bool:
     """Tell whether answers were kept apart by site; who refuses that is in the sums still."""
     return all("/" in name for name in closed.arrays)
-
-
-def _answers(closed: Closed) -> int:
-    return sum(state == "ok" for state in closed.sites.values())
 
 
 def _each(size_bytes: int, sites: int) -> int:
