@@ -184,3 +184,27 @@ def test_duplicates_are_looked_for_only_where_the_hospital_opted_in(hospital):
     """Marks of rows can be guessed by who knows a row; the hospital decides."""
     found = hospital().ask("describe-duplicates")
     assert found.status == "refused"
+
+
+def test_values_are_not_found_by_subtracting_one_statistic_from_another(hospital):
+    """Means for a Cox model and means of a description are the same sums: one difference tells."""
+    one = hospital()
+    ages = np.sort(one.cohort.table[:, 0])
+    assert one.ask("moments", step="statistics/cox/1", select=over(ages[10])).status == "ok"
+    found = one.ask("describe-moments", select=over(ages[11]))
+    assert found.status == "refused"
+    assert "values of column age_years" in " ".join(found.reasons)
+    assert one.ask("describe-moments", select=over(ages[15])).status == "ok"
+
+
+def test_values_of_all_but_a_few_are_never_told(hospital):
+    """An experiment asks for the sum over everybody, before or after, without a statistic."""
+    one = hospital()
+    ages = np.sort(one.cohort.table[:, 0])
+    found = one.ask("describe-moments", select=over(ages[1]))
+    assert found.status == "refused"
+    assert "leave out fewer than 5" in " ".join(found.reasons)
+    off = hospital(policy=Policy(secure_sum="optional", difference_min=0))
+    told = off.ask("describe-moments", select=over(ages[1])).arrays["sum"]
+    whole = off.ask("moments", step="all/means").arrays["sum"]
+    assert (whole - told).item() == pytest.approx(ages[0])  # with the defence off it bites

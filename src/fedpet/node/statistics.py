@@ -7,7 +7,7 @@ is computed. Decisions are pure; `ledger.py` remembers what was told, `gate.py` 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,9 @@ EXPERIMENT = frozenset(
     | {"concordance", "gradient", "combat", "combat-reference", "combat-confounding"}
 )
 FITTED = ("cox", "screen", "leave-one-site-out")  # topics whose answers are sums of a likelihood
+VALUES = frozenset(  # work that adds up or counts values of columns: one kind of sum for them all
+    {"moments", "histogram", "describe-moments", "describe-histogram", "describe-levels"}
+)
 GRIDS = ("edges_days", "grid_days")  # arrays that hold a grid of times
 
 
@@ -36,7 +39,7 @@ class Told:
     """Whom an answer is about, by what is summed of them.
 
     Args:
-        about: `cox of endpoint pfs`, `describe-moments of column age_years`.
+        about: `cox of endpoint pfs`, `values of column age_years`.
         members: [subjects], who is in the sum.
     """
 
@@ -83,21 +86,22 @@ def objections(
         found.append("This hospital does not look for duplicates ('duplicates').")
     found += _few(policy, cohort, request, topic, told)
     found += _fine(policy, request)
+    found += _nearly_everybody(policy, plan, cohort, request, told)
     return tuple(found)
 
 
 def told_by(cohort: Cohort, plan: Plan, request: Request) -> tuple[Told, ...]:
     """Return whom an answer would be about: who is selected and has what is summed.
 
-    With an endpoint, sums are over those whose endpoint is known; without, each column is summed
-    over those who have it. Sums of different kinds cannot be subtracted from each other, so the
-    kind is part of what an answer is about.
+    Values of a column are summed over those who have it, whichever statistic asks for them. With
+    an endpoint, sums are over those whose endpoint is known. Sums of different kinds cannot be
+    subtracted from each other, so the kind is part of what an answer is about.
     """
     kind, body = request.kind, request.body
     chosen = np.zeros(len(cohort.subjects), bool)
     chosen[select(cohort, plan, body["select"])] = True
     endpoints = [body["endpoint"]] if isinstance(body.get("endpoint"), str) else []
-    if endpoints:
+    if endpoints and kind not in VALUES:
         return tuple(
             one
             for name in endpoints
@@ -110,6 +114,7 @@ def told_by(cohort: Cohort, plan: Plan, request: Request) -> tuple[Told, ...]:
     if not columns:
         return (Told(about=kind, members=chosen),)
     values = columns_of(cohort, plan, columns)
+    kind = "values" if kind in VALUES else kind
     return tuple(
         Told(about=f"{kind} of column {name}", members=chosen & ~np.isnan(values[:, index]))
         for index, name in enumerate(columns)
@@ -157,6 +162,26 @@ def _few(
             "each subject here."
         )
     return found
+
+
+def _nearly_everybody(
+    policy: Policy, plan: Plan, cohort: Cohort, request: Request, told: tuple[Told, ...]
+) -> list[str]:
+    """Object to values of all but a few: an experiment scales covariates by sums over everybody."""
+    choice = request.body["select"]
+    if request.kind not in VALUES or not (choice.get("complete") or choice.get("where")):
+        return []
+    wide = {**choice, "complete": None, "where": None}
+    whole = told_by(cohort, plan, replace(request, body={**request.body, "select": wide}))
+    left_out = [
+        int((all_.members & ~one.members).sum()) for all_, one in zip(whole, told, strict=True)
+    ]
+    if any(0 < few < policy.difference_min for few in left_out):
+        return [
+            f"The answer would leave out fewer than {policy.difference_min} subjects who have a "
+            "value; theirs could be found by subtraction from the sum over everybody."
+        ]
+    return []
 
 
 def _fine(policy: Policy, request: Request) -> list[str]:

@@ -194,11 +194,18 @@ class _Walk:
         )
 
     def moments(self) -> Generator[Record, None, Preprocessing]:
-        """Centre and scale the covariates; a constant one keeps its scale, to be named later."""
-        first = yield from self.ask("moments", "Means of the covariates", {})
+        """Centre and scale the covariates; a constant one keeps its scale, to be named later.
+
+        Over everybody who has a value, as `describe` asks: values summed over the fitted subjects
+        alone would tell, by subtraction, those of the few who are left out.
+        """
+        whole = {"select": EVERYBODY.choice(), "endpoint": None}
+        first = yield from self.ask("moments", "Means of the covariates", {}, **whole)
         count = np.maximum(first["count"], 1.0)
         center = first["sum"] / count
-        second = yield from self.ask("moments", "Spreads of the covariates", {"center": center})
+        second = yield from self.ask(
+            "moments", "Spreads of the covariates", {"center": center}, **whole
+        )
         sd = np.sqrt(second["sum_squares"] / count)
         flat = sd <= 1e-9 * (1 + np.abs(center))
         return Preprocessing(
