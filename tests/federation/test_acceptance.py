@@ -17,6 +17,8 @@ from fedpet.node.policy import Policy
 from fedpet.node.voting import accepts
 from fedpet.planfile import dumps, loads
 from fedpet.privacy.identity import Identity
+from fedpet.training.accepting import score
+from fedpet.training.accepting import vote as vote_work
 from fedpet.training.selection import select
 from toy import toy_hospitals
 
@@ -137,6 +139,17 @@ def test_too_few_votes_stop_the_run_and_lose_nothing(tmp_path):
         pytest.raises(UpdateError, match="0 of"),
     ):
         walk(execution)
+
+
+def test_a_small_hospital_trains_with_all_and_does_not_vote():
+    """Nine of twenty-two would be too few to judge; nobody is kept, and no sum tells of few."""
+    cohort = toy_hospitals(sites=1, subjects=22)["site-0"]
+    whole = {"fold": None, "part": "all", "members": None}
+    assert len(select(cohort, guarded_plan(), {**whole, "guard": "out"})) == 22
+    body = {"columns": [], "select": {**whole, "guard": "in"}}
+    assert not any(array.any() for array in score(cohort, guarded_plan(), body, {}).values())
+    with pytest.raises(UpdateError, match="does not vote"):
+        vote_work(cohort, guarded_plan(), body, {})
 
 
 def test_who_judges_is_not_who_trains():

@@ -182,6 +182,8 @@ class Guard:
                 why=error.why,
                 do=(
                     "Ask the hospitals to release 'votes', then `fedpet resume` the run.",
+                    "Small hospitals keep nobody apart and do not vote: a larger "
+                    "acceptance.guard_share helps, which is another plan.",
                     "Or set acceptance.every to 0, which is another plan.",
                 ),
             ) from error

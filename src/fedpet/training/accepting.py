@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from fedpet.cohort.samples import Cohort
+from fedpet.errors import UpdateError
 from fedpet.parameters import Array, Parameters
 from fedpet.plan import Plan
 from fedpet.survival.concordance import pair_sums
@@ -37,6 +38,9 @@ def score(cohort: Cohort, plan: Plan, body: Body, arrays: Parameters) -> dict[st
     Returns:
         `loss.<endpoint>` and `weight.<endpoint>`, the number of subjects behind it.
     """
+    if len(select(cohort, plan, body["select"])) == 0:
+        names = (*plan.endpoints.survival, *plan.endpoints.binary)
+        return {f"{what}.{name}": np.zeros(1) for name in names for what in ("loss", "weight")}
     found = {}
     for name, each in subject_losses(cohort, plan, body, arrays).items():
         known = each[~np.isnan(each)]
@@ -54,9 +58,14 @@ def vote(cohort: Cohort, plan: Plan, body: Body, arrays: Parameters) -> dict[str
         body: `columns`, `select`.
         arrays: `prep.*`, the candidate as `model.*`, the accepted one as `last.*`.
 
+    Raises:
+        UpdateError: If nobody is kept apart here.
+
     Returns:
         `loss` and `c_index` (primary endpoint, 0.5 without a pair), each [candidate, accepted].
     """
+    if len(select(cohort, plan, body["select"])) == 0:
+        raise UpdateError("This hospital is too small to keep subjects apart, and does not vote.")
     shared = {name: array for name, array in arrays.items() if not name.startswith("last.")}
     last = {f"model.{n.removeprefix('last.')}": a for n, a in arrays.items() if n[:5] == "last."}
     prep = {name: array for name, array in shared.items() if not name.startswith("model.")}

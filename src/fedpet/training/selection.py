@@ -15,6 +15,7 @@ from fedpet.plan import Plan
 
 Rows = NDArray[np.intp]
 SIDES = ("in", "out")
+GUARD_MIN = 10
 OTHER = {"train": "test", "test": "train", "in": "out", "out": "in"}
 OTHER_WITHIN = {"fit": "validation", "validation": "fit"}
 
@@ -90,15 +91,23 @@ def _analysed(cohort: Cohort, plan: Plan, choice: Mapping[str, Any]) -> NDArray[
 
 
 def _guards(cohort: Cohort, plan: Plan, choice: Mapping[str, Any]) -> NDArray[np.bool_]:
-    """Return who is on the asked side of those kept to judge candidates."""
+    """Return who is on the asked side of those kept to judge candidates.
+
+    A hospital that is too small to keep `GUARD_MIN` apart keeps nobody, and does not vote.
+    """
     side = choice.get("guard")
     if side is None:
         return np.ones(len(cohort.subjects), bool)
     if not plan.acceptance.every or side not in SIDES:
         raise UpdateError("The plan keeps no subjects apart to judge its models.")
-    share = plan.acceptance.guard_share
-    drawn = [drawn_of(name, f"guard/{plan.seed}") < share for name in cohort.subjects]
-    chosen: NDArray[np.bool_] = np.array(drawn, bool) == (side == "in")
+    size = len(cohort.subjects)
+    kept = round(plan.acceptance.guard_share * size)
+    if min(kept, size - kept) < GUARD_MIN:
+        kept = 0
+    drawn = [drawn_of(name, f"guard/{plan.seed}") for name in cohort.subjects]
+    guards = np.zeros(size, bool)
+    guards[np.argsort(drawn, kind="stable")[:kept]] = True
+    chosen: NDArray[np.bool_] = guards == (side == "in")
     return chosen
 
 
