@@ -69,10 +69,10 @@ def bare(cohort: Cohort, plan: Plan, arrays: dict[str, np.ndarray]) -> Callable[
     matrix = design(cohort, plan, BODY, PREP)
     samples = samples_of(cohort, plan, rows, matrix)
     network = loop.network_of(plan, covariates=matrix.shape[1], image_shape=cohort.mips.shape[1:])
-    loop.load_model(network, arrays)
     edges, settings = edges_of(plan), plan.training
 
     def epoch() -> None:
+        loop.load_model(network, arrays)  # the same work each time, as in a round
         optimiser = torch.optim.AdamW(network.parameters(), lr=1e-3, foreach=True)
         network.train()
         for _ in range(settings.local_epochs):

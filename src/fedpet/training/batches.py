@@ -70,9 +70,9 @@ def samples_of(
     Raises:
         DataError: If an image holds a value that is not finite.
     """
-    images = np.asarray(cohort.mips[rows], np.float32)
-    if not np.isfinite(images).all():
-        bad = int((~np.isfinite(images)).any(axis=(1, 2, 3)).sum())
+    images = torch.from_numpy(np.asarray(cohort.mips[rows])).float()
+    if not torch.isfinite(images.sum(dtype=torch.float64)):  # one pass, and nothing is stored
+        bad = int((~torch.isfinite(images)).flatten(1).any(dim=1).sum())
         raise DataError(f"{bad} images hold values that are not finite.")
     times, events, known = {}, {}, {}
     for name in plan.endpoints.survival:
@@ -87,7 +87,7 @@ def samples_of(
         known[name] = torch.from_numpy(~np.isnan(labels))
         events[name] = torch.from_numpy(np.nan_to_num(labels) > 0.5)
     return Samples(
-        images=torch.from_numpy(images),
+        images=images,
         covariates=torch.from_numpy(design[rows].astype(np.float32)),
         times=times,
         events=events,
