@@ -24,6 +24,7 @@ def kept(tmp_path_factory):
     """Return the models' folder of a run in which every hospital signs."""
     folder = tmp_path_factory.mktemp("run")
     hospitals = small_hospitals(sites=3)
+    hospitals["a-hospital-with-a-long-name"] = hospitals.pop("site-1")
     plan = small_plan(
         training=plans.Training(rounds=1),
         evaluation=plans.Evaluation(folds=3, bootstrap=2, baselines=()),
@@ -62,6 +63,7 @@ def test_an_untouched_model_is_verified_from_its_two_files(models, capsys):
     shown = capsys.readouterr().out
     assert "site-2: did not sign" in shown
     assert "site-0: cohort site-0" in shown
+    assert "a-hospital-with-a-long-name: cohort" in shown
 
 
 def test_every_model_of_a_run_has_a_passport(models):

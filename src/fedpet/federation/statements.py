@@ -24,6 +24,7 @@ CONTEXT = b"statement on models"
 DIGEST = re.compile(r"[0-9a-f]{64}")
 NAME = re.compile(r"[\w.-]{1,120}")
 MODELS_MAX = 100
+LENGTH_BYTES = 1 << 14
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,8 +76,10 @@ class Statement:
 def signed(statement: Statement, identity: Identity) -> dict[str, Array]:
     """Return a statement with its signature as the array of an answer."""
     signature = identity.sign(CONTEXT, _message(statement)).hex()
-    told = json.dumps({**statement.values(), "signature": signature}, sort_keys=True)
-    return {"statement": np.frombuffer(told.encode(), np.uint8)}
+    told = json.dumps({**statement.values(), "signature": signature}, sort_keys=True).encode()
+    # Answers to one question have one shape; names of sites have not one length.
+    length = -(-len(told) // LENGTH_BYTES) * LENGTH_BYTES
+    return {"statement": np.frombuffer(told.ljust(length), np.uint8)}
 
 
 def statement_from(values: object) -> Statement:
