@@ -89,7 +89,7 @@ def _computed(plan: Plan) -> tuple[str, ...]:
 
 
 def _leaves(plan: Plan) -> tuple[str, ...]:
-    folds, rounds = plan.evaluation.folds, plan.training.rounds
+    folds = plan.evaluation.folds
     fits, columns = folds + 1, len(plan.inputs.clinical) + len(plan.inputs.biomarkers)
     survival = len(plan.endpoints.survival)
     statistics = plan.statistics
@@ -107,13 +107,27 @@ def _leaves(plan: Plan) -> tuple[str, ...]:
         f"In every fit: counts, and 2 numbers for each of {columns} columns, twice.",
         f"In every fit, for {_times(survival, 'endpoint')}: derivatives of the Cox likelihood, "
         f"some {1 + columns + columns * columns} numbers at each of 5 to 10 steps.",
-        f"In every fit: {_times(rounds, 'model update')}, {fits * rounds} in all, each the change "
-        f"of every weight, scaled down to length {plan.privacy.update_norm_max:g}.",
+        _network_leaves(plan, fits=fits),
         "In every fold: a histogram of predicted risks for each model and endpoint.",
         "Once at the end: prediction errors and concordant pairs for each model and endpoint, "
         f"with {plan.evaluation.bootstrap} bootstrap replicates.",
         *(besides if statistics.allowed else ()),
         *kept_in_words(plan),
+    )
+
+
+def _network_leaves(plan: Plan, *, fits: int) -> str:
+    """Say what leaves of a network's training."""
+    rounds, privacy = plan.training.rounds, plan.privacy
+    if privacy.differential_privacy == "distributed":
+        return (
+            f"In every fit: {_times(rounds, 'sum')} of gradients, {fits * rounds} in all, each "
+            f"patient's scaled down to length {privacy.clip_norm:g}, with this hospital's share of "
+            "the noise."
+        )
+    return (
+        f"In every fit: {_times(rounds, 'model update')}, {fits * rounds} in all, each the change "
+        f"of every weight, scaled down to length {privacy.update_norm_max:g}."
     )
 
 
