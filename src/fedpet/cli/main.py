@@ -331,6 +331,7 @@ ENTRIES = {
     "biomarkers": Entry("fedpet.cli.main:BIOMARKERS", "Which biomarkers tell of the outcome?"),
     "audit": Entry("fedpet.cli.main:PRIVACY_AUDIT", "Attack what a plan trains, and measure"),
     "model": Entry("fedpet.cli.main:MODEL", "Where does a model come from, and who signed for it?"),
+    "predict": Entry("fedpet.cli.predicting:predict", "Tell one subject's risk, in its hospital"),
     "report": Entry("fedpet.cli.reports:report", "Write a run's report and model card"),
     "help": Entry("fedpet.cli.helping:help_", "Explain a topic, or an error by its FP code"),
 }

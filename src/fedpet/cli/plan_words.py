@@ -97,6 +97,10 @@ def _leaves(plan: Plan) -> tuple[str, ...]:
         f"Besides, when asked: sums for {_listed(statistics.allowed)}; "
         f"{statistics.queries_max} questions in all.",
     )
+    companion = (
+        "Once at the end, of the network: sums and products of what it sees, distances from their "
+        "mean and levels at which subjects failed, to say how sure it is of one subject.",
+    )
     return (
         "Sums only: each answer is a number over all selected subjects, added to those of the "
         "other hospitals. No image, no row of the table, no date, no pseudonym.",
@@ -111,6 +115,7 @@ def _leaves(plan: Plan) -> tuple[str, ...]:
         "In every fold: a histogram of predicted risks for each model and endpoint.",
         "Once at the end: prediction errors and concordant pairs for each model and endpoint, "
         f"with {plan.evaluation.bootstrap} bootstrap replicates.",
+        *(companion if plan.privacy.differential_privacy == "none" else ()),
         *(besides if statistics.allowed else ()),
         *kept_in_words(plan),
     )

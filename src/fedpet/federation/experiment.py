@@ -11,7 +11,7 @@ ends with the same bytes.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from fedpet.federation.acceptance import Guard, Verdict, guarded
@@ -26,6 +26,7 @@ from fedpet.federation.arms import (
     with_risks,
 )
 from fedpet.federation.asking import Execution
+from fedpet.federation.companion import companion_of
 from fedpet.federation.evaluation import judge, judge_each, layers_of, local_layers
 from fedpet.federation.moments import Moments, moments_of
 from fedpet.federation.passports import passport_evidence
@@ -44,6 +45,7 @@ from fedpet.survival.newton import CoxFit
 
 FEDERATED, POOLED, LOCAL = "network-federated", "network-pooled", "network-local"
 PERSONAL, ENSEMBLE = "network-personal", "network-ensemble"
+COMPANION = f"{FEDERATED}-companion"
 COX, CLINICAL, TMTV = "cox-federated", "cox-clinical", "tmtv"
 LABELS = {
     FEDERATED: "Network, federated",
@@ -109,8 +111,17 @@ def run(execution: Execution, context: Context) -> Iterator[Record]:
     )
     models = models_of(final)
     statements = yield from statements_on(execution, models, sites=enrolled.sites)
+    sums = yield from companion_of(
+        execution,
+        final.fold,
+        final.networks[FEDERATED],
+        folds=evidence.folds,
+        models=[done.networks[FEDERATED] for done in fitted],
+    )
+    companion = {COMPANION: sums} if sums else {}
     results = results_of(execution, context, evidence)
-    yield Finished(results, models, passport_evidence(execution, final.verdicts, statements))
+    kept = {**models, **refits_of(fitted), **companion}
+    yield Finished(results, kept, passport_evidence(execution, final.verdicts, statements))
 
 
 def arms_of(plan: Plan) -> dict[str, tuple[str, ...]]:
@@ -128,6 +139,11 @@ def models_of(final: FittedFold) -> dict[str, Parameters]:
     """Return the models that are kept: fitted on everybody, by name."""
     kept: dict[str, Parameters] = {FEDERATED: final.networks[FEDERATED].arrays}
     return kept | {f"{COX}-{name}": model.arrays for name, model in final.cox[COX].items()}
+
+
+def refits_of(fitted: Sequence[FittedFold]) -> dict[str, Parameters]:
+    """Return the folds' networks by name: what is learned without some of the subjects."""
+    return {f"{FEDERATED}-{done.fold.path}": done.networks[FEDERATED].arrays for done in fitted}
 
 
 def _fit(run: Execution, fold: Fold) -> Generator[Record, None, FittedFold]:
@@ -238,7 +254,7 @@ def _judge(
                 run, arm=arm, label=LABELS[arm], endpoint=endpoint, layers=layers
             )
             each: Mapping[str, Parameters | str] = {}
-            headline = arm in (FEDERATED, COX) and endpoint == plan.endpoints.primary
+            headline = arm in _told_apart(folds) and endpoint == plan.endpoints.primary
             if headline and plan.evaluation.site_results:
                 each = yield from judge_each(
                     run, arm=arm, label=LABELS[arm], endpoint=endpoint, layers=layers
@@ -246,6 +262,14 @@ def _judge(
             models_judged = len(layers) if arm == LOCAL and folds[0].test_part == "all" else 1
             judged[endpoint][arm] = Judged(summed=summed, each=each, models=models_judged)
     return judged
+
+
+def _told_apart(folds: Sequence[Fold]) -> tuple[str, ...]:
+    """Return the arms of which each hospital is asked its own result.
+
+    A hospital's own model is among them where it is judged on that hospital's own subjects.
+    """
+    return (FEDERATED, COX, LOCAL) if folds[0].test_part == "test" else (FEDERATED, COX)
 
 
 def _model(done: FittedFold, arm: str, endpoint: str) -> Fitted | None:

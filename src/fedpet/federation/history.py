@@ -17,6 +17,9 @@ LEFT = {
     "train": "model updates",
     "loss": "validation losses",
     "risks": "histograms of predicted risk",
+    "features": "sums and products of what the network sees",
+    "distances": "histogram of distances from the mean of all subjects",
+    "levels": "histogram of predicted levels at which subjects failed",
     "evaluate": "sums of prediction errors and pairs",
     "score": "sums of losses that judge a candidate",
     "vote": "a hospital's vote on a candidate (named release, one bit)",
@@ -38,6 +41,9 @@ def timings(steps: Steps) -> list[dict[str, Any]]:
             "vote": "Acceptance of models",
             "evaluate": "Evaluation",
             "concordance": "Evaluation",
+            "features": "Evaluation",
+            "distances": "Evaluation",
+            "levels": "Evaluation",
         }.get(closed.kind, "Counting and scaling")
         seconds[name] = seconds.get(name, 0.0) + closed.seconds
     return [{"name": name, "seconds": value} for name, value in seconds.items()]

@@ -31,6 +31,9 @@ KINDS: Mapping[str, str] = {
     "train": "Change of a network's weights",
     "loss": "Loss on subjects kept to tell when training stops",
     "risks": "Histogram of predicted risks",
+    "features": "Sums and products of what the network sees",
+    "distances": "Histogram of distances from the mean of all",
+    "levels": "Histogram of levels at which subjects failed",
     "evaluate": "Errors and concordant pairs of predictions",
     "concordance": "This hospital's own C-index",
 }

@@ -25,6 +25,7 @@ Mask = NDArray[np.bool_]
 EXPERIMENT = frozenset(
     {"count", "moments", "cox", "exposure", "initialise", "train", "loss", "risks", "evaluate"}
     | {"histogram", "score", "vote", "attest", "attack"}
+    | {"features", "distances", "levels"}
     | {"concordance", "gradient", "combat", "combat-reference", "combat-confounding"}
 )
 FITTED = ("cox", "screen", "leave-one-site-out")  # topics whose answers are sums of a likelihood

@@ -95,6 +95,11 @@ ENGLISH: Mapping[str, str] = {
     "from data)",
     "left:model updates": "Model updates",
     "left:histograms of predicted risk": "Histograms of predicted risk",
+    "left:sums and products of what the network sees": "Sums and products of what the network sees",
+    "left:histogram of distances from the mean of all subjects": "Histograms of distances from "
+    "the mean of all subjects",
+    "left:histogram of predicted levels at which subjects failed": "Histograms of predicted levels "
+    "at which subjects failed",
     "left:sums of prediction errors and pairs": "Sums of prediction errors and pairs",
     "left:models trained at one hospital (comparison on phantoms)": "Models trained at one "
     "hospital (comparison on phantoms)",

@@ -113,6 +113,12 @@ _SENTENCES: Mapping[str, str] = {
     "non des données)",
     "left:model updates": "Mises à jour du modèle",
     "left:histograms of predicted risk": "Histogrammes du risque prédit",
+    "left:sums and products of what the network sees": "Sommes et produits de ce que voit le "
+    "réseau",
+    "left:histogram of distances from the mean of all subjects": "Histogrammes des distances à la "
+    "moyenne de tous les sujets",
+    "left:histogram of predicted levels at which subjects failed": "Histogrammes des niveaux "
+    "prédits auxquels survient l’événement",
     "left:sums of prediction errors and pairs": "Sommes des erreurs de prédiction et des paires",
     "left:models trained at one hospital (comparison on phantoms)": "Modèles entraînés dans un "
     "seul hôpital (comparaison sur fantômes)",
