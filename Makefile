@@ -5,7 +5,7 @@ DEMO ?= fedpet-demo
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-full demo-networked test test-faults bench-transport fuzz check format lint types contracts sbom bench-help bench-imaging bench-pacs bench-training bench-statistics bench-secure-sum
+.PHONY: help demo demo-full demo-networked test test-faults bench-transport fuzz check format lint types contracts sbom bench-help bench-imaging bench-pacs bench-quality bench-training bench-statistics bench-secure-sum
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -70,6 +70,9 @@ $(VENV)-sums/.done:
 	$(PYTHON) -m venv $(VENV)-sums
 	-$(VENV)-sums/bin/pip install --quiet --disable-pip-version-check flwr
 	@touch $@
+
+bench-quality: $(VENV)/.dev ## Is federation as good as pooling? Phantoms with a known ceiling, and Fed-TCGA-BRCA
+	$(BIN)/python bench/quality.py
 
 # The peers' own environment. MONAI needs torch, and finds the one of $(VENV).
 $(VENV)-peers/.done: $(VENV)/.node

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 from phantom_network import phantom_network
@@ -31,7 +32,6 @@ from fedpet.local.tables import cohort_of
 from fedpet.local.wiring import wired
 from fedpet.node.policy import Policy, write_policy
 from fedpet.plan import Endpoints, Evaluation, Inputs, Model, Plan, Sites, Training
-from fedpet.survival.bootstrap import Measured
 from fedpet.survival.concordance import concordance_within, pair_sums
 from fedpet.synthetic.ceiling import ceiling
 from fedpet.training.evaluate import mean_risk, predict_survival
@@ -72,7 +72,6 @@ def phantoms(*, subjects: int, rounds: int, seed: int, cache: Path) -> None:
         ):
             records = experiment.run(execution, Context(started="", phantom=True))
             finished = next(one for one in records if isinstance(one, Finished))
-            pairs = small_pairs(journal, cohorts)
     known = ceiling(sites=SITES, seed=seed)["pfs"]
     print(
         f"phantoms: {sum(len(c.subjects) for c in cohorts.values())} subjects, {SITES} hospitals,"
@@ -84,36 +83,27 @@ def phantoms(*, subjects: int, rounds: int, seed: int, cache: Path) -> None:
     print(f"  ceiling: {known}")
     for row in finished.results["differences"]["pfs"]:
         print(f"  {row['a']} minus {row['b']}: {shown(row)}")
-    within = {arm: concordance_within(one) for arm, one in pairs.items()}
-    for arm, found in within.items():
-        print(f"  hospitals of at most {SMALL}: {arm:20s} {measured(found)}")
-    gain = within["network-federated"].minus(within["network-local"])
-    print(f"  hospitals of at most {SMALL}: federated minus local {measured(gain)}")
+    small = at_small(finished.results, cohorts)
+    for arm, value in small.items():
+        print(f"  hospitals of at most {SMALL} subjects: {arm:20s} {value:.4f}")
 
 
-def small_pairs(journal: Journal, cohorts: Mapping[str, Cohort]) -> dict[str, np.ndarray]:
-    """Return pairs by arm, summed over the small hospitals, from their own released results."""
-    small = {site for site, cohort in cohorts.items() if len(cohort.subjects) <= SMALL}
-    found: dict[str, np.ndarray] = {}
-    for step, closed in journal.history():
-        parts = step.split("/")
-        if parts[0] != "evaluate-each":
-            continue
-        for site in small & {name.partition("/")[0] for name in closed.arrays}:
-            pairs = closed.arrays[f"{site}/pairs"]
-            found[parts[1]] = found.get(parts[1], 0) + pairs
+def at_small(results: Mapping[str, Any], cohorts: Mapping[str, Cohort]) -> dict[str, float]:
+    """Return each arm's C-index at the small hospitals that released theirs, by subjects."""
+    small = {site: len(one.subjects) for site, one in cohorts.items() if len(one.subjects) <= SMALL}
+    found = {}
+    for arm, rows in results["site_performance"]["pfs"].items():
+        told = {row["site"]: row["c_within"] for row in rows if row["c_within"]}
+        sites = [site for site in small if site in told]
+        if sites:
+            weighted = sum(small[site] * told[site]["value"] for site in sites)
+            found[arm] = weighted / sum(small[site] for site in sites)
     return found
 
 
 def shown(row: Mapping[str, float]) -> str:
     """Return an estimate of the results as text."""
     return f"{row['value']:+.4f} ({row['low']:+.4f} to {row['high']:+.4f})"
-
-
-def measured(found: Measured) -> str:
-    """Return a statistic with its interval as text."""
-    one = found.estimate()
-    return "-" if one is None else f"{one.value:+.4f} ({one.low:+.4f} to {one.high:+.4f})"
 
 
 def brca(*, seeds: int, rounds: int) -> None:

@@ -18,7 +18,7 @@ from fedpet.errors import UpdateError
 from fedpet.parameters import Parameters, digest, from_bytes, to_bytes
 
 HEADER_LIMIT_BYTES = 1 << 20
-EACH_ITS_OWN = ("evaluate",)
+EACH_ITS_OWN = ("evaluate", "levels")
 """Work of which one sum may add answers to questions that differ from site to site."""
 Status = Literal["ok", "refused", "failed"]
 TYPES: Mapping[str, type] = {

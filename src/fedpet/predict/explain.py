@@ -66,8 +66,8 @@ def attribute(
     by_row = torch.zeros(covariates.shape, dtype=torch.float64)
     for first in range(0, steps, BATCH):
         at = (torch.arange(first, min(first + BATCH, steps)) + 0.5) / steps
-        seen = (faint + at[:, None, None, None] * rise).requires_grad_(requires_grad=True)
-        told = (at[:, None] * covariates).requires_grad_(requires_grad=True)
+        seen = (faint + at[:, None, None, None] * rise).requires_grad_()
+        told = (at[:, None] * covariates).requires_grad_()
         slopes = torch.autograd.grad(score(seen, told).sum(), (seen, told), allow_unused=True)
         if slopes[0] is not None:
             # Where nothing changes the slope does not count; that of a root at 0 is infinite.

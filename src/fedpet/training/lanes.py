@@ -16,6 +16,8 @@ COUNTS: Mapping[str, frozenset[str]] = {
     "evaluate": frozenset({"joint", "scores"}),
     "risks": frozenset({"histogram"}),
     "histogram": frozenset({"cells"}),
+    "distances": frozenset({"histogram"}),
+    "levels": frozenset({"counts", "failed"}),
 }
 
 
