@@ -67,9 +67,9 @@ def test_an_untouched_model_is_verified_from_its_two_files(models, capsys):
 
 
 def test_every_model_of_a_run_has_a_passport(models):
-    """The Cox models as well as the network."""
+    """The Cox models and the folds' networks as well as the network and its companion."""
     names = {path.name.split(".")[0] for path in models.glob("*.safetensors")}
-    assert len(names) == 3
+    assert len(names) == 7
     assert names == {path.name.split(".")[0] for path in models.glob("*.passport.json")}
 
 
