@@ -191,7 +191,7 @@ def test_a_whole_experiment_runs_with_noise(tmp_path):
         training=Training(rounds=2, batch_size=16),
         evaluation=Evaluation(folds=2, bootstrap=0, baselines=("local",)),
     )
-    hospitals = small_hospitals()
+    hospitals = small_hospitals(sites=6)  # so that each fold trains over three
     policy = Policy(
         releases=("counts", "site-results", "local-model"), sites_min=2, epsilon_max=1e3
     )
