@@ -52,6 +52,10 @@ class MemoryLedger:
         """Keep the first set of sites of a step."""
         return self._said.setdefault((scope.experiment, step), survivors)
 
+    def summed(self, scope: Scope, summand: str, survivors: str) -> str:
+        """Keep what was added by its sites: the bench is one run, in which they may differ."""
+        return self._said.setdefault((scope.experiment, summand, survivors), survivors)
+
 
 class Site:
     """All that a node does to an answer, without policy, work and disk."""
