@@ -123,10 +123,16 @@ def digits(value: float | None) -> str:
 
 
 def _quartiles(one: Column) -> str:
-    values = [one.quantiles.get(share) for share in (0.5, 0.25, 0.75)]
+    values = [_without_dust(one.quantiles.get(share), one.sd) for share in (0.5, 0.25, 0.75)]
     if all(value is None for value in values):
         return ""
     return f"{digits(values[0])} [{digits(values[1])}, {digits(values[2])}]"
+
+
+def _without_dust(value: float | None, sd: float | None) -> float | None:
+    """Return 0 for a quantile that lies nearer to it than the finest cell is wide."""
+    dust = value is not None and sd is not None and abs(value) < 1e-6 * sd
+    return 0.0 if dust else value
 
 
 def _levels(one: Column) -> str:
