@@ -282,7 +282,7 @@ def test_what_was_asked_before_needs_no_hospital(everyone):
         (lambda f: f.cox("os", []), PlanError, "needs covariates"),
         (lambda f: f.cox("os", ["age", "age"]), PlanError, "each named once"),
         (lambda f: f.cox("os", ["weight"]), UpdateError, "does not name column 'weight'"),
-        (lambda f: f.cox("pfs", ["age"]), UpdateError, "survival endpoint 'pfs'"),
+        (lambda f: f.cox("pfs", ["age"]), UpdateError, "not name the endpoint 'pfs'"),
         (lambda f: f.cox("os", ["age"], options=CoxOptions(ties="exact")), DataError, "'exact'"),
         (lambda f: f.kaplan_meier("os", by=Groups(column="age")), PlanError, "cuts or levels"),
         (

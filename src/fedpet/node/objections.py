@@ -106,6 +106,9 @@ def to_lone_sums(cohort: Cohort, plan: Plan, request: Request) -> tuple[str, ...
     """
     if request.body["select"].get("members") is not None:
         return ("A sum over hospitals is about all of them; it selects none by name.",)
+    endpoint = request.body.get("endpoint")
+    if endpoint is not None and endpoint not in (*plan.endpoints.survival, *plan.endpoints.binary):
+        return (f"The plan does not name the endpoint '{endpoint}'.",)
     if subjects_behind(cohort, plan, request.body) == 0:
         return (
             "This hospital has no subject to add, so it stays out of the sum: the hospitals in a "

@@ -114,8 +114,8 @@ def bound_days(survival: Floats, edges_days: Floats, *, level: float) -> Floats:
         Days; the last edge for those who do not reach it.
 
     Examples:
-        >>> bound_days(np.array([[0.8, 0.5]]), np.array([0.0, 10.0, 20.0]), level=0.2).tolist()
-        [10.0]
+        >>> bound_days(np.array([[0.8, 0.5]]), np.array([0.0, 10.0, 20.0]), level=0.2).round(6)
+        array([10.])
     """
     ones = np.ones((len(survival), 1))
     hazard = -np.log(np.maximum(np.concatenate([ones, survival], axis=1), 1e-300))

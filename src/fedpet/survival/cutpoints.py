@@ -183,7 +183,7 @@ def largest_p(statistic: float, *, low: float, high: float) -> float:
         >>> round(largest_p(3.841459, low=0.1, high=0.9), 3)
         0.492
         >>> round(largest_p(11.0, low=0.1, high=0.9), 3)
-        0.023
+        0.024
     """
     from scipy.special import chdtrc
 
