@@ -16,8 +16,6 @@ from fedpet.engines.nats import subjects
 from fedpet.engines.nats.letters import LETTER_LIMIT_BYTES, Letter, seal
 from networked import Federation, federation, wait_until
 
-# The client library leaves transports of lines that were cut to the garbage collector.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 ARRAYS = {"w": np.arange(2_000_000, dtype=np.float32)}
 
 

@@ -252,7 +252,7 @@ def test_the_end_of_a_worker_is_not_the_end_of_the_node(hospital, attack, code):
     worker._limits = Limits(seconds=1.5)
     started = time.monotonic()
     assert code_when(worker, attack) == code
-    assert time.monotonic() - started < 20  # on a busy machine; without a limit it has no end
+    assert time.monotonic() - started < 4
     assert not worker.alive
     worker.close()
 

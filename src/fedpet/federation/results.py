@@ -94,19 +94,6 @@ def results_of(run: Execution, context: Context, evidence: Evidence) -> dict[str
         JSON values only; None where a number could not be computed.
     """
     plan = run.plan
-    judged = evidence.judged
-    grid = grid_of(plan.endpoints.horizons_months, plan.model.intervals_months)
-    measured = {
-        endpoint: {
-            arm: scores.performance(
-                found.summed,
-                grid=grid,
-            )
-            for arm, found in judged[endpoint].items()
-        }
-        for endpoint in plan.endpoints.survival
-    }
-    used = {arm for arms in judged.values() for arm in arms}
     steps = run.journal.history()
     return {
         "schema": SCHEMA,
@@ -120,15 +107,47 @@ def results_of(run: Execution, context: Context, evidence: Evidence) -> dict[str
             "timings": history.timings(steps),
             "versions": _versions(),
         },
-        "privacy": {
-            "secure_sum": all(
-                masks(run, fold.train_sites)
-                for fold in (*evidence.folds, everybody(evidence.enrolled))
-            ),
-            "update_norm_max": plan.privacy.update_norm_max,
-            "noise": promised(plan, evidence.enrolled.subjects.values()),
-        },
+        "privacy": _privacy(run, evidence),
         "sites": _sites(evidence),
+        **_judgements(plan, evidence),
+        "curves": {
+            "network-federated": [
+                {"fold": fold, "rounds": list(range(1, len(losses) + 1)), "loss": list(losses)}
+                for fold, losses in evidence.losses.items()
+            ]
+        },
+        "acceptance": [verdict.values() for verdict in evidence.verdicts],
+        "hazard_ratios": {
+            endpoint: _hazard_ratios(plan, fit) for endpoint, fit in evidence.fits.items()
+        },
+        "ceiling": {name: dict(values) for name, values in context.ceiling.items()},
+        "checks": _checks(evidence),
+        "findings": [_finding(finding) for finding in context.findings],
+        "participation": history.participation(steps, pooled=run.pooled),
+        "left": history.left(steps),
+    }
+
+
+def _privacy(run: Execution, evidence: Evidence) -> dict[str, Any]:
+    folds = (*evidence.folds, everybody(evidence.enrolled))
+    return {
+        "secure_sum": all(masks(run, fold.train_sites) for fold in folds),
+        "update_norm_max": run.plan.privacy.update_norm_max,
+        "noise": promised(run.plan, evidence.enrolled.subjects.values()),
+    }
+
+
+def _judgements(plan: Plan, evidence: Evidence) -> dict[str, Any]:
+    """Return all that is told of arms, by endpoint and arm."""
+    judged = evidence.judged
+    survival = {name: judged[name] for name in plan.endpoints.survival}
+    grid = grid_of(plan.endpoints.horizons_months, plan.model.intervals_months)
+    measured = {
+        endpoint: {arm: scores.performance(found.summed, grid=grid) for arm, found in arms.items()}
+        for endpoint, arms in survival.items()
+    }
+    used = {arm for arms in judged.values() for arm in arms}
+    return {
         "arms": [
             {"id": arm, "label": label, **NATURE[arm]}
             for arm, label in evidence.labels.items()
@@ -146,6 +165,7 @@ def results_of(run: Execution, context: Context, evidence: Evidence) -> dict[str
             }
             for endpoint, arms in measured.items()
         },
+        "differences": {endpoint: _differences(arms) for endpoint, arms in measured.items()},
         "binary": {
             endpoint: {arm: _binary(found) for arm, found in judged[endpoint].items()}
             for endpoint in plan.endpoints.binary
@@ -156,13 +176,11 @@ def results_of(run: Execution, context: Context, evidence: Evidence) -> dict[str
                 for arm, found in arms.items()
                 if found.models == 1
             }
-            for endpoint, arms in judged.items()
-            if endpoint in plan.endpoints.survival
+            for endpoint, arms in survival.items()
         },
         "site_performance": {
             endpoint: {arm: _by_site(found) for arm, found in arms.items() if found.each}
-            for endpoint, arms in judged.items()
-            if endpoint in plan.endpoints.survival
+            for endpoint, arms in survival.items()
         },
         "average_hospital": {
             endpoint: {
@@ -170,25 +188,8 @@ def results_of(run: Execution, context: Context, evidence: Evidence) -> dict[str
                 for arm, found in arms.items()
                 if found.each
             }
-            for endpoint, arms in judged.items()
-            if endpoint in plan.endpoints.survival
+            for endpoint, arms in survival.items()
         },
-        "curves": {
-            "network-federated": [
-                {"fold": fold, "rounds": list(range(1, len(losses) + 1)), "loss": list(losses)}
-                for fold, losses in evidence.losses.items()
-            ]
-        },
-        "acceptance": [verdict.values() for verdict in evidence.verdicts],
-        "differences": {endpoint: _differences(arms) for endpoint, arms in measured.items()},
-        "hazard_ratios": {
-            endpoint: _hazard_ratios(plan, fit) for endpoint, fit in evidence.fits.items()
-        },
-        "ceiling": {name: dict(values) for name, values in context.ceiling.items()},
-        "checks": _checks(evidence),
-        "findings": [_finding(finding) for finding in context.findings],
-        "participation": history.participation(steps, pooled=run.pooled),
-        "left": history.left(steps),
     }
 
 
