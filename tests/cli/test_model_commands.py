@@ -66,11 +66,14 @@ def test_an_untouched_model_is_verified_from_its_two_files(models, capsys):
     assert "a-hospital-with-a-long-name: cohort" in shown
 
 
-def test_every_model_of_a_run_has_a_passport(models):
+def test_every_model_of_a_run_has_a_passport_that_holds(models, capsys):
     """The Cox models and the folds' networks as well as the network and its companion."""
     names = {path.name.split(".")[0] for path in models.glob("*.safetensors")}
     assert len(names) == 7
     assert names == {path.name.split(".")[0] for path in models.glob("*.passport.json")}
+    for name in names:
+        assert run(["model", "verify", str(models / f"{name}.safetensors")]) == 0, name
+        assert "2 signed, 1 silent" in capsys.readouterr().out
 
 
 def test_no_byte_of_a_passport_can_be_changed(models):

@@ -109,8 +109,6 @@ def run(execution: Execution, context: Context) -> Iterator[Record]:
         labels=LABELS,
         verdicts=[verdict for done in (*fitted, final) for verdict in done.verdicts],
     )
-    models = models_of(final)
-    statements = yield from statements_on(execution, models, sites=enrolled.sites)
     sums = yield from companion_of(
         execution,
         final.fold,
@@ -119,8 +117,9 @@ def run(execution: Execution, context: Context) -> Iterator[Record]:
         models=[done.networks[FEDERATED] for done in fitted],
     )
     companion = {COMPANION: sums} if sums else {}
+    kept = {**models_of(final), **refits_of(fitted), **companion}
+    statements = yield from statements_on(execution, kept, sites=enrolled.sites)
     results = results_of(execution, context, evidence)
-    kept = {**models, **refits_of(fitted), **companion}
     yield Finished(results, kept, passport_evidence(execution, final.verdicts, statements))
 
 

@@ -1,4 +1,4 @@
-"""What a hospital says of the models that it helped to fit, signed: it goes into their passports.
+"""What a hospital says of all models of a run that it took part in, signed, for their passports.
 
 A site that signs has seen the digest of the very file that is kept, under the plan that a person
 there approved, and names the cohort that it answered from.
@@ -23,7 +23,7 @@ from fedpet.privacy.identity import Identity, PublicIdentity
 CONTEXT = b"statement on models"
 DIGEST = re.compile(r"[0-9a-f]{64}")
 NAME = re.compile(r"[\w.-]{1,120}")
-MODELS_MAX = 100
+MODELS_MAX = 2000
 LENGTH_BYTES = 1 << 14
 
 

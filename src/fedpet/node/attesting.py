@@ -1,4 +1,4 @@
-"""What this hospital signs of the models that it helped to fit, for their passports."""
+"""What this hospital signs of the models of a run that it took part in, for their passports."""
 
 from __future__ import annotations
 

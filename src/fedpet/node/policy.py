@@ -28,7 +28,7 @@ COMMENTS = {
     "releases": "Results about this hospital alone that may leave, by name: counts,\n"
     "# site-results (its own C-index), table-1 (its own means and counts, none below cell_min),\n"
     "# votes (one bit on a candidate for the global model), passport (its signed statement on the\n"
-    "# models that it helped to fit),\n"
+    "# models of a run that it took part in),\n"
     "# local-model (a model trained here only), duplicates (marks of its rows, summed with those\n"
     "# of other sites under a common salt, to look for subjects who are at two sites),\n"
     "# site-coefficients (its own Cox model), site-curves (its own counts of events over time),\n"
