@@ -9,16 +9,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_gate import PLAN, approved, ask, refused
 
+from federated import federation, small_hospitals, small_plan, walk
 from fedpet import plan as plans
 from fedpet import planfile
 from fedpet.errors import DataError, NotFoundError, RefusalError, StoreError
 from fedpet.federation.approval import read_approval
 from fedpet.node import window
-from fedpet.node.audit_page import audit_page, flows
+from fedpet.node.audit_page import KINDS, MASKED, audit_page, flows
 from fedpet.node.desk import Desk, changes
 from fedpet.node.gate import Node
 from fedpet.node.policy import Policy, read_policy, write_policy
+from fedpet.plan import Evaluation
 from fedpet.privacy.identity import Identity
+from fedpet.training.work import WORK
 from toy import toy_cohort, toy_plan
 
 WHO = "Anne Martin"
@@ -199,6 +202,27 @@ def test_what_is_told_as_the_next_hour_is_open(hours, days, zone, now):
             if at >= asked:
                 break
         assert window.objections(hours, days, zone, now=at) == ()
+
+
+def test_everything_that_a_node_answers_has_words_for_the_officer():
+    """`sum.mask` or `cox-cells` tells a data-protection officer nothing."""
+    phases = {"sum.advertise", "sum.agree", "sum.share", "sum.confirm", "sum.reveal"}
+    assert set(KINDS) == {*WORK, *phases}
+    assert len(set(KINDS.values())) == len(KINDS)
+
+
+def test_what_left_under_a_mask_is_named_by_what_is_behind_it(tmp_path):
+    """A page that says "masked" two hundred times hides what the sums were of."""
+    hospitals = small_hospitals(sites=6)
+    plan = small_plan(evaluation=Evaluation(folds=2, bootstrap=2, baselines=()))
+    with federation(tmp_path, plan, hospitals) as execution:
+        walk(execution)
+    with Desk(tmp_path / "site-0", site="site-0") as there:
+        left = flows(there.audit.entries())
+    assert {"train", "moments", "cox"} <= {flow.kind for flow in left if flow.masked}
+    assert {"sum.share", "sum.reveal"} <= {flow.kind for flow in left if not flow.masked}
+    assert MASKED not in {flow.kind for flow in left}
+    assert {flow.kind for flow in left} <= set(KINDS)
 
 
 def test_the_page_for_the_officer_tells_what_left_and_needs_nothing_from_elsewhere(tmp_path):

@@ -25,18 +25,51 @@ padding:12px 18px}.card b{display:block;font-size:26px}@media print{body{backgro
 KINDS: Mapping[str, str] = {
     "count": "Numbers of subjects and events",
     "moments": "Sums and squares of covariates",
+    "histogram": "Counts of a covariate between values",
     "cox": "Derivatives of a Cox likelihood",
     "exposure": "Events and time under observation",
     "initialise": "Initial weights, the same at every site",
     "train": "Change of a network's weights",
     "loss": "Loss on subjects kept to tell when training stops",
+    "gradient": "Clipped gradients with noise",
     "risks": "Histogram of predicted risks",
+    "evaluate": "Errors and concordant pairs of predictions",
     "features": "Sums and products of what the network sees",
     "distances": "Histogram of distances from the mean of all",
     "levels": "Histogram of levels at which subjects failed",
-    "evaluate": "Errors and concordant pairs of predictions",
     "concordance": "This hospital's own C-index",
+    "score": "Score of a candidate for the global model",
+    "vote": "This hospital's vote on a candidate for the global model",
+    "attack": "Counts of a membership attack on models of the plan",
+    "attest": "This hospital's statement on the models of a run",
+    "slope": "Derivatives of a calibration slope",
+    "follow-up": "Counts of those under observation",
+    "site-performance": "This hospital's own performance of a model",
+    "fit-cox": "A Cox model fitted here alone",
+    "screen-cutpoints": "Log-rank sums at candidate cutpoints",
+    "combat": "Sums for harmonisation",
+    "combat-reference": "This hospital's sums as the reference of harmonisation",
+    "combat-confounding": "Counts that tell whether outcome and hospital go together",
+    "cox-cells": "Counts of departures by interval of time",
+    "cox-risk": "Sums over those at risk by interval of time",
+    "cox-information": "Information of a Cox likelihood with one baseline",
+    "cox-scores": "Products of the scores of a Cox model",
+    "cox-changing": "Sums for the test of proportional hazards",
+    "cox-effect": "This hospital's own coefficients",
+    "curve": "Events and subjects at risk by interval of time",
+    "log-rank": "Observed and expected events by group",
+    "describe-moments": "Sums and squares of columns",
+    "describe-histogram": "Counts of a column between values",
+    "describe-levels": "Counts of categories",
+    "describe-site": "This hospital's table 1",
+    "describe-duplicates": "Salted marks of subjects",
+    "sum.advertise": "A key for masks",
+    "sum.agree": "Secrets for masks, sealed for other hospitals",
+    "sum.share": "Shares of secrets of masks, sealed for other hospitals",
+    "sum.confirm": "Proofs over whom a sum is opened",
+    "sum.reveal": "Shares that open a sum",
 }
+MASKED = "sum.mask"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +80,7 @@ class Flow:
         requester: To whom.
         plan: Fingerprint.
         kind: What.
+        masked: Whether it left under a mask, to be opened as a sum over hospitals only.
         release: Name of the release if it is about this hospital alone; else empty.
         answers: How often.
         values: How many numbers, in all.
@@ -58,6 +92,7 @@ class Flow:
     requester: str
     plan: str
     kind: str
+    masked: bool
     release: str
     answers: int
     values: int
@@ -68,17 +103,26 @@ class Flow:
 
 def flows(entries: Sequence[AuditEntry]) -> tuple[Flow, ...]:
     """Return what left, by receiver, plan, kind and release, in the order of the first answer."""
-    found: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}
+    found: dict[tuple[str, str, str, bool, str], list[Mapping[str, Any]]] = {}
+    behind: dict[str, str] = {}
     for entry in entries:
         told = entry.values
+        kind = str(told.get("kind") or "")
+        masked = kind == MASKED
+        if told["what"] == "asked" and masked:
+            behind[told["step"]] = str(told.get("of") or "")
         if told["what"] == "answered" and told["status"] == "ok":
-            key = tuple(str(told.get(n) or "") for n in ("requester", "plan", "kind", "release"))
-            found.setdefault(key, []).append(told)
+            requester, plan, release = (
+                str(told.get(name) or "") for name in ("requester", "plan", "release")
+            )
+            of = behind.get(told["step"], "") if masked else kind
+            found.setdefault((requester, plan, of, masked, release), []).append(told)
     return tuple(
         Flow(
             requester=requester,
             plan=plan,
             kind=kind,
+            masked=masked,
             release=release,
             answers=len(answers),
             values=sum(told["values"] for told in answers),
@@ -86,7 +130,7 @@ def flows(entries: Sequence[AuditEntry]) -> tuple[Flow, ...]:
             first=answers[0]["at"],
             last=answers[-1]["at"],
         )
-        for (requester, plan, kind, release), answers in found.items()
+        for (requester, plan, kind, masked, release), answers in found.items()
     )
 
 
@@ -166,6 +210,7 @@ def _flow_table(left: Sequence[Flow], names: Mapping[str, str]) -> str:
     rows = [
         (
             KINDS.get(flow.kind, flow.kind)
+            + (", masked" if flow.masked else "")
             + (f" (release {flow.release})" if flow.release else ""),
             f"{names.get(flow.plan, '')} {flow.plan[:12]}",
             flow.requester,
