@@ -19,7 +19,7 @@ from fedpet.cli.terminal import Answer, Terminal
     "--adjust", multiple=True, metavar="COLUMNS", help="The plan's clinical columns unless told."
 )
 @click.option("--no-cutpoints", is_flag=True, help="Look for no cutpoints.")
-@click.option("--out", type=FILE, default=Path("biomarkers.html"), show_default=True)
+@click.option("-o", "--out", type=FILE, default=Path("biomarkers.html"), show_default=True)
 @click.pass_obj
 def screen(
     terminal: Terminal,

@@ -334,7 +334,7 @@ def _notes(fit: CoxFit, prep: Preprocessing, shared: CommonBaseline | None) -> t
     notes += fit.remarks
     logged = [name for name, log in zip(prep.columns, prep.log, strict=True) if log]
     if logged:
-        notes.append(f"Per unit of log(1 + x): {', '.join(logged)}.")
+        notes.append(f"Taken as log(1 + x): {', '.join(logged)}.")
     if shared is not None and shared.merged:
         notes.append(
             f"{shared.merged} cells of time told of few subjects, or of nobody, and were merged "
