@@ -11,13 +11,13 @@ EDGES = np.arange(0.0, 721.0, 15.0)
 ENDS = np.arange(0.0, 721.0, 60.0)
 
 
-def simulated(rng, subjects, *, exaggerated):
+def simulated(rng, subjects, *, exaggerated, followed=900):
     """Return survival that a model predicts, true times, and what censoring left of them."""
     x = rng.normal(size=subjects)
     time = rng.exponential(300 * np.exp(-0.8 * x))
     model = 300 * exaggerated * np.exp(-0.2 * x)  # wrong in level and in slope
     survival = np.exp(-ENDS[None, 1:] / model[:, None])
-    end = rng.uniform(30, 900, subjects)
+    end = rng.uniform(30, followed, subjects)
     return survival, model, time, end
 
 
@@ -45,6 +45,17 @@ def test_nine_in_ten_are_event_free_until_their_bound_whatever_the_model(exagger
     bound = bound_days(survival, ENDS, level=level)
     covered = (time >= bound).mean()
     assert 0.885 < covered < 0.93
+
+
+def test_who_was_lost_early_stands_for_those_who_were_not_seen_to_fail():
+    """Counted as event-free, those lost early would make six in ten into five in ten."""
+    rng = np.random.default_rng(7)
+    sites = [sums_of(rng, 200, exaggerated=1.0, followed=300) for _ in range(20)]
+    summed = {name: sum(one[name] for one in sites) for name in sites[0]}
+    level = level_of(failures(summed), alpha=0.4)
+    survival, _, time, _ = simulated(rng, 20_000, exaggerated=1.0)
+    covered = (time >= bound_days(survival, ENDS, level=level)).mean()
+    assert 0.59 < covered < 0.64
 
 
 def test_the_promise_holds_on_average_over_small_samples():

@@ -22,6 +22,9 @@ def test_merged_cells_are_safe_and_lose_nobody(counts, least):
         total = counts.sum(axis=1)
         assert 0 < total.sum() < least or 0 < total[1] < least
         return
+    for departures, deaths in zip(grid.counts.sum(axis=0), grid.counts[1], strict=True):
+        assert departures == 0 or departures >= least
+        assert deaths == 0 or deaths >= least
     assert not lone_cells(grid.counts, least=least).any()
     assert grid.counts.sum(axis=1).tolist() == counts.sum(axis=1).tolist()
     assert set(grid.edges_days) <= set(edges)

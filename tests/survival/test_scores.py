@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from fedpet.survival import binary, scores
 from fedpet.survival.bootstrap import bootstrap_weights
 from fedpet.survival.concordance import concordance_error, influence_sums
+from fedpet.survival.decision import decision_curve, decision_sums
 from fedpet.survival.grid import Grid, grid_of
 from fedpet.survival.preprocessing import MONTH_DAYS
 from judging import DAYS, exact_grid, judged_brca, judged_lung
@@ -119,6 +120,19 @@ def test_d_calibration_equals_survival_eval():
     np.testing.assert_allclose(summed["d_calibration"][0], expected["d_calibration"], atol=1e-10)
     np.testing.assert_allclose(found.statistic, expected["d_calibration_statistic"], atol=1e-10)
     np.testing.assert_allclose(found.p, expected["d_calibration_p"], atol=1e-10)
+
+
+def test_who_is_exactly_at_a_threshold_has_reached_it():
+    """Models that predict few different risks put whole groups on a threshold."""
+    counts = decision_sums(
+        np.array([0.05, 0.0499, 0.5, 1.0]),
+        np.full(4, 20.0),
+        np.ones(4, bool),
+        np.ones((1, 4)),
+        edges=np.array([0.0, 10.0, 30.0]),
+    )
+    assert decision_curve(counts).subjects[:2] == (3, 2)
+    assert decision_curve(counts).subjects[9:11] == (2, 1)
 
 
 def test_a_decision_curve_with_censoring_equals_dcurves():
