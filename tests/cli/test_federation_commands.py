@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from fedpet.cli.main import run
 from networked import free_port, wait_until
 from toy_folders import write_toy_hospitals
 
@@ -155,3 +157,13 @@ def test_what_the_study_team_runs_reaches_neither_torch_nor_patients():
     loaded = set(done.stdout.split())
     assert "fedpet.federation.experiment" in loaded
     assert not loaded & {"torch", "pydicom", "fedpet.cohort", "fedpet.training", "fedpet.node"}
+
+
+@pytest.mark.parametrize(
+    "command", ["start", "status", "stop", "logs", "check", "isolation"], ids=lambda name: name
+)
+def test_a_hospital_that_is_not_there_is_never_an_answer(tmp_path, capsys, command):
+    """A mistyped folder must not read as "all is well" or "nothing happened"."""
+    assert run(["node", command, str(tmp_path / "nowhere")]) in (3, 6)
+    told = capsys.readouterr()
+    assert re.search("no node|no hospital", told.out + told.err)

@@ -17,6 +17,20 @@ PERSON = click.option(
 )
 
 
+def require_hospital(hospital: Path) -> None:
+    """Refuse a place where no hospital is.
+
+    Raises:
+        NotFoundError: If there is no such folder.
+    """
+    if not hospital.is_dir():
+        raise NotFoundError(
+            f"There is no hospital in '{hospital.name}'.",
+            do="See what a hospital's folder holds: fedpet help folder",
+            code="FP-6007",
+        )
+
+
 @contextmanager
 def desk_of(hospital: Path) -> Iterator[Desk]:
     """Open a hospital's node folder.
@@ -25,12 +39,7 @@ def desk_of(hospital: Path) -> Iterator[Desk]:
         NotFoundError: If there is no such hospital.
         StoreError: If a file of the node is damaged, or open to others.
     """
-    if not hospital.is_dir():
-        raise NotFoundError(
-            f"There is no hospital in '{hospital.name}'.",
-            do="See what a hospital's folder holds: fedpet help folder",
-            code="FP-6007",
-        )
+    require_hospital(hospital)
     with Desk(hospital / "node", site=hospital.resolve().name) as desk:
         yield desk
 

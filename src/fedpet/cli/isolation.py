@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from fedpet.cli.desk import require_hospital
 from fedpet.cli.lazy import FedpetCommand
 from fedpet.cli.terminal import Answer, Terminal
 from fedpet.errors import RefusalError
@@ -45,6 +46,8 @@ def isolation(terminal: Terminal, hospital: Path | None) -> Answer:
     from fedpet.node.worker.confinement import DEFENCES, level_of
     from fedpet.node.worker.process import probe
 
+    if hospital is not None:
+        require_hospital(hospital)
     held = probe()
     level = level_of(held)
     lines = [f"Level {level}: tried just now, on this machine."]

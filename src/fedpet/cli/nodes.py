@@ -201,8 +201,11 @@ def logs(terminal: Terminal, hospital: Path, lines: int) -> Answer:
     """
     del terminal
     from fedpet.cli.services import Service
+    from fedpet.engines.nats.site import SiteFiles
 
-    service = Service(hospital / "node", what="node")
+    files = SiteFiles(folder=hospital / "node")
+    files.require()
+    service = Service(files.folder, what="node")
     found = service.lines(lines)
     service.log_file = service.log_file.with_name("child.log")
     child = service.lines(lines)
