@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from fedpet import plan as plans
 from fedpet import planfile
+from fedpet.contradictions import contradictions
 from fedpet.errors import NotFoundError, PlanError
-from fedpet.plan import Inputs, Plan, contradictions, fingerprint
+from fedpet.plan import Inputs, Plan, fingerprint
 
 PLAN = Plan(
     name="pfs-mip",

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict, fields, is_dataclass, replace
 from pathlib import Path
 
+from fedpet.contradictions import contradictions
 from fedpet.errors import NotFoundError, PlanError
-from fedpet.plan import CODE, Plan, contradictions
+from fedpet.plan import CODE, Plan
 from fedpet.tomldoor import Door, Mistake
 
 PLAN = Door(

@@ -8,6 +8,7 @@ import pytest
 from federated import federation, frozen, small_plan, walk
 from fedpet import plan as plans
 from fedpet.cohort.samples import Outcome
+from fedpet.contradictions import contradictions
 from fedpet.errors import DataError, PlanError, UpdateError
 from fedpet.federation.session import Federation
 from fedpet.node.policy import Policy
@@ -162,11 +163,11 @@ def test_hospitals_that_differ_in_outcome_are_not_harmonised(tmp_path):
 
 def test_a_plan_says_what_is_harmonised_and_contradictions_are_told(tmp_path):
     """Foreign columns, a column that is both, a reference that is held out, nothing at all."""
-    told = dict(plans.contradictions(plan_of(inputs={"harmonise_to": "site-1"})))
+    told = dict(contradictions(plan_of(inputs={"harmonise_to": "site-1"})))
     assert "held out" in told["inputs.harmonise_to"]
     base = plan_of()
     both = replace(base, inputs=replace(base.inputs, preserve=("suvmax", "shoe_size")))
-    words = " ".join(why for _, why in plans.contradictions(both))
+    words = " ".join(why for _, why in contradictions(both))
     assert "'shoe_size' is not among the inputs" in words
     assert "'suvmax' is also harmonised" in words
     plain = replace(base, inputs=replace(base.inputs, harmonise=(), preserve=()))

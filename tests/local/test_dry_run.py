@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from fedpet import plan as plans
 from fedpet import planfile
 from fedpet.cli.main import run
+from fedpet.contradictions import UNSEEN, contradictions
 from fedpet.errors import NotFoundError, PlanError
 from fedpet.imaging.grid import Grid, mip_shape, mips
 from fedpet.imaging.volume import Volume
@@ -108,10 +109,10 @@ def test_a_missing_file_and_a_misleading_one_are_refused(followed):
 def test_code_is_a_file_beside_the_plan_and_a_class(code):
     """No path leads out of the plan's folder, and no expression is evaluated."""
     plan = toy_plan(model=plans.Model(code=code, source="x = 1\n"))
-    assert plans.contradictions(plan)[0][0] == "model.code"
+    assert contradictions(plan)[0][0] == "model.code"
 
 
-@given(st.lists(st.text(st.characters(exclude_categories=plans.UNSEEN)), min_size=1))
+@given(st.lists(st.text(st.characters(exclude_categories=UNSEEN)), min_size=1))
 def test_any_text_that_can_be_read_survives_the_plans_file(lines):
     """Quotes, backslashes and every alphabet: what runs is what was read."""
     plan = toy_plan(model=plans.Model(code="model.py:Net", source="\n".join(lines) + "\n"))
